@@ -1,0 +1,61 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// A C library of the system: a module map (and at most one shim header) under Sources/, found by pkg-config where it has a file for it.
+func system(_ name: String, pkgConfig: String? = nil, package: String) -> Target {
+    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "stemd",
+    products: [
+        .executable(name: "stemd", targets: ["stemd"]),
+        .executable(name: "stem-worker", targets: ["stem-worker"]),
+        .executable(name: "stemctl", targets: ["stemctl"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    ],
+    targets: [
+        // The C libraries.
+        system("COneDNN", package: "libdnnl-dev"),
+        system("COpenBLAS", pkgConfig: "openblas", package: "libopenblas-openmp-dev"),
+        system("COpenMP", package: "libgomp1"),
+        system("CLibAV", pkgConfig: "libavformat", package: "libavformat-dev"),
+        system("CZeroMQ", pkgConfig: "libzmq", package: "libzmq3-dev"),
+        system("CSystemd", pkgConfig: "libsystemd", package: "libsystemd-dev"),
+
+        // What the project exists for; each imports only from above itself.
+        .target(name: "EditSettings"),
+        .target(name: "Tensor", dependencies: ["COneDNN", "COpenBLAS", "COpenMP"]),
+        .target(name: "StableDiffusion", dependencies: ["Tensor"]),
+        .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
+        .target(name: "VideoFile", dependencies: ["CLibAV"]),
+        .target(name: "Journal", dependencies: ["CSystemd", logging]),
+        .target(name: "JobQueue", dependencies: ["EditSettings", logging, .product(name: "GRDB", package: "GRDB.swift"), "Yams"]),
+        .target(name: "Messaging", dependencies: ["CZeroMQ", "EditSettings", "JobQueue"]),
+
+        // The programs.
+        .executableTarget(name: "stemd", dependencies: ["JobQueue", "Messaging", "Journal", "CSystemd", argumentParser, logging]),
+        .executableTarget(
+            name: "stem-worker",
+            dependencies: ["VideoEditing", "StableDiffusion", "VideoFile", "JobQueue", "Messaging", "Journal", argumentParser, logging]),
+        .executableTarget(
+            name: "stemctl", dependencies: ["VideoEditing", "StableDiffusion", "VideoFile", "JobQueue", "Messaging", argumentParser]),
+
+        .testTarget(name: "TensorTests", dependencies: ["Tensor"]),
+        .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),
+        .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"]),
+        .testTarget(name: "VideoFileTests", dependencies: ["VideoFile"]),
+        .testTarget(name: "JobQueueTests", dependencies: ["JobQueue"]),
+        .testTarget(name: "MessagingTests", dependencies: ["Messaging"]),
+        .testTarget(name: "ServiceTests", dependencies: ["JobQueue", "Messaging", "VideoFile", "stemd", "stem-worker", "stemctl"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
