@@ -28,7 +28,7 @@ let package = Package(
         system("COpenBLAS", pkgConfig: "openblas", package: "libopenblas-openmp-dev"),
         system("COpenMP", package: "libgomp1"),
         system("CLibAV", pkgConfig: "libavformat", package: "libavformat-dev"),
-        system("CZeroMQ", pkgConfig: "libzmq", package: "libzmq3-dev"),
+        system("CZeroMQ", package: "libzmq3-dev"),
         system("CSystemd", pkgConfig: "libsystemd", package: "libsystemd-dev"),
 
         // What the project exists for; each imports only from above itself.
@@ -45,9 +45,9 @@ let package = Package(
         .executableTarget(name: "stemd", dependencies: ["JobQueue", "Messaging", "Journal", "CSystemd", argumentParser, logging]),
         .executableTarget(
             name: "stem-worker",
-            dependencies: ["VideoEditing", "StableDiffusion", "VideoFile", "JobQueue", "Messaging", "Journal", argumentParser, logging]),
+            dependencies: ["VideoEditing", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", "Journal", argumentParser, logging]),
         .executableTarget(
-            name: "stemctl", dependencies: ["VideoEditing", "StableDiffusion", "VideoFile", "JobQueue", "Messaging", argumentParser]),
+            name: "stemctl", dependencies: ["VideoEditing", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", argumentParser]),
 
         .testTarget(name: "TensorTests", dependencies: ["Tensor"]),
         .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),
