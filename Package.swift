@@ -54,7 +54,7 @@ let package = Package(
         .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"]),
         .testTarget(name: "VideoFileTests", dependencies: ["VideoFile"]),
         .testTarget(name: "JobQueueTests", dependencies: ["JobQueue"]),
-        .testTarget(name: "MessagingTests", dependencies: ["Messaging"]),
+        .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Journal", logging]),
         .testTarget(name: "ServiceTests", dependencies: ["JobQueue", "Messaging", "VideoFile", "stemd", "stem-worker", "stemctl"]),
     ],
     swiftLanguageModes: [.v6]

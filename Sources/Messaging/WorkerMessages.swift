@@ -2,7 +2,8 @@ import EditSettings
 import Foundation
 import JobQueue
 
-/// What a worker tells the daemon. One JSON frame a message; the socket is a DEALER on `SpoolFolders.workerEndpoint`.
+/// What a worker tells the daemon. One JSON frame a message; the socket is a DEALER on `SpoolFolders.workerEndpoint` whose routing id is
+/// the worker's name, so that the daemon recognises it after a reconnection.
 public enum WorkerMessage: Codable, Sendable, Equatable {
     /// The first message on a connection, and again after the daemon asked for it (`DaemonMessage.introduce`).
     case ready(pid: Int32, threads: Int)
