@@ -40,7 +40,7 @@ let package = Package(
         .target(name: "VideoFile", dependencies: ["CLibAV", "CLinux"]),
         .target(name: "Journal", dependencies: ["CSystemd", logging]),
         .target(name: "JobQueue", dependencies: ["EditSettings", logging, .product(name: "GRDB", package: "GRDB.swift"), "Yams"]),
-        .target(name: "Messaging", dependencies: ["CZeroMQ", "EditSettings", "JobQueue"]),
+        .target(name: "Messaging", dependencies: ["CLinux", "CZeroMQ", "EditSettings", "JobQueue"]),
 
         // The programs.
         .executableTarget(name: "stemd", dependencies: ["JobQueue", "Messaging", "Journal", "CSystemd", argumentParser, logging]),

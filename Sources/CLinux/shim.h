@@ -1,13 +1,20 @@
 #include <spawn.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+// Functions that glibc declares for _GNU_SOURCE only, which Swift's view of the C library goes without.
+int pipe2(int descriptors[2], int flags);
+int close_range(unsigned int first, unsigned int last, int flags);
+int pidfd_open(int pid, unsigned int flags);
+int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
+
 // Functions with variable arguments or enumerations of their own, which Swift's importer passes over.
 static inline int stem_prctl_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
 static inline int stem_prctl_set_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
-static inline int stem_set_resource_limit(int resource, unsigned long limit) {
-    struct rlimit both = {limit, limit};
+static inline int stem_set_resource_limit(int resource, unsigned long soft, unsigned long hard) {
+    struct rlimit both = {soft, hard};
     return setrlimit(resource, &both);
 }
 static const int stem_RLIMIT_AS = RLIMIT_AS;
@@ -15,3 +22,5 @@ static const int stem_RLIMIT_CORE = RLIMIT_CORE;
 static const int stem_RLIMIT_CPU = RLIMIT_CPU;
 static const int stem_RLIMIT_FSIZE = RLIMIT_FSIZE;
 static const int stem_RLIMIT_NOFILE = RLIMIT_NOFILE;
+static const int stem_EFD_CLOEXEC = EFD_CLOEXEC;
+static const int stem_EFD_NONBLOCK = EFD_NONBLOCK;

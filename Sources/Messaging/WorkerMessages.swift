@@ -21,6 +21,7 @@ public enum WorkerMessage: Codable, Sendable, Equatable {
 
 /// What the daemon tells a worker.
 public enum DaemonMessage: Codable, Sendable, Equatable {
+    /// A worker has one assignment at a time: another one takes the place of the one at hand, of which nothing more is then said.
     case run(Assignment)
     case cancel(job: JobID)
     case heartbeat
