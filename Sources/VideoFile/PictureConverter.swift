@@ -10,6 +10,21 @@ final class PictureConverter {
         /// libav's matrix coefficients, which are also libswscale's.
         var colorSpace: AVColorSpace = AVCOL_SPC_RGB
         var fullRange = true
+        /// Where between the pixels subsampled colour was taken.
+        var chromaLocation: AVChromaLocation = AVCHROMA_LOC_UNSPECIFIED
+
+        /// As libswscale's options take it, in 1/256 of a pixel; -513, libswscale's default, where colour is not subsampled. The unspecified is
+        /// taken for the centre.
+        fileprivate var chromaPosition: (horizontal: Int64, vertical: Int64) {
+            guard let descriptor = av_pix_fmt_desc_get(format)?.pointee else { return (-513, -513) }
+            let known = chromaLocation == AVCHROMA_LOC_UNSPECIFIED ? AVCHROMA_LOC_CENTER : chromaLocation
+            let left = [AVCHROMA_LOC_LEFT, AVCHROMA_LOC_TOPLEFT, AVCHROMA_LOC_BOTTOMLEFT].contains(known)
+            let top = [AVCHROMA_LOC_TOP, AVCHROMA_LOC_TOPLEFT].contains(known)
+            let bottom = [AVCHROMA_LOC_BOTTOM, AVCHROMA_LOC_BOTTOMLEFT].contains(known)
+            let (horizontal, vertical) = (Int64(left ? 0 : 128), Int64(top ? 0 : bottom ? 256 : 128))
+            let (stepsX, stepsY) = (Int64(1) << descriptor.log2_chroma_w - 1, Int64(1) << descriptor.log2_chroma_h - 1)
+            return (stepsX > 0 ? horizontal * stepsX : -513, stepsY > 0 ? vertical * stepsY : -513)
+        }
     }
 
     private let flags: Int32
@@ -38,9 +53,17 @@ final class PictureConverter {
     private func rebuild(_ source: Kind, _ target: Kind) throws {
         sws_freeContext(context)
         self.source = nil
-        context = sws_getContext(
-            source.width, source.height, source.format, target.width, target.height, target.format, flags, nil, nil, nil)
-        guard let context else {
+        context = sws_alloc_context()
+        guard let context else { throw VideoFailure(.resources, outOfMemoryProblem) }
+        let options: [(String, Int64)] = [
+            ("sws_flags", Int64(flags)), ("srcw", Int64(source.width)), ("srch", Int64(source.height)),
+            ("src_format", Int64(source.format.rawValue)), ("dstw", Int64(target.width)), ("dsth", Int64(target.height)),
+            ("dst_format", Int64(target.format.rawValue)), ("src_h_chr_pos", source.chromaPosition.horizontal),
+            ("src_v_chr_pos", source.chromaPosition.vertical), ("dst_h_chr_pos", target.chromaPosition.horizontal),
+            ("dst_v_chr_pos", target.chromaPosition.vertical),
+        ]
+        for (name, value) in options { av_opt_set_int(UnsafeMutableRawPointer(context), name, value, 0) }
+        guard sws_init_context(context, nil, nil) >= 0 else {
             let format = av_get_pix_fmt_name(source.format).map { String(cString: $0) } ?? "unknown"
             throw VideoFailure(
                 .input, "has pictures (\(source.width)x\(source.height), \(format)) that cannot be scaled to \(target.width)x\(target.height)")

@@ -310,7 +310,8 @@ private final class Decoding {
             width: picture.width, height: picture.height, format: plain[declared.rawValue] ?? declared,
             colorSpace: picture.colorspace == AVCOL_SPC_UNSPECIFIED
                 ? (looksHighDefinition ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M) : picture.colorspace,
-            fullRange: picture.color_range == AVCOL_RANGE_JPEG || plain[declared.rawValue] != nil)
+            fullRange: picture.color_range == AVCOL_RANGE_JPEG || plain[declared.rawValue] != nil,
+            chromaLocation: picture.chroma_location)
     }
 }
 

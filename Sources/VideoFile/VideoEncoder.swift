@@ -149,7 +149,8 @@ final class MovieWriter: FrameSink {
         try converter.convert(
             source, of: PictureConverter.Kind(width: width, height: height, format: AV_PIX_FMT_RGB24), into: picture.frame,
             of: PictureConverter.Kind(
-                width: width, height: height, format: AV_PIX_FMT_YUV420P, colorSpace: AVCOL_SPC_SMPTE170M, fullRange: false))
+                width: width, height: height, format: AV_PIX_FMT_YUV420P, colorSpace: AVCOL_SPC_SMPTE170M, fullRange: false,
+                chromaLocation: AVCHROMA_LOC_LEFT))
         picture.frame.pointee.pts = pts
         if let pending {
             let duration = pts - pending.frame.pointee.pts
