@@ -38,6 +38,7 @@ let package = Package(
         .target(name: "StableDiffusion", dependencies: ["Tensor"]),
         .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
         .target(name: "VideoFile", dependencies: ["CLibAV", "CLinux"]),
+        .target(name: "ClipEdit", dependencies: ["VideoEditing", "VideoFile", "StableDiffusion", "Tensor", "EditSettings"]),
         .target(name: "Journal", dependencies: ["CSystemd", logging]),
         .target(name: "JobQueue", dependencies: ["EditSettings", logging, .product(name: "GRDB", package: "GRDB.swift"), "Yams"]),
         .target(name: "Messaging", dependencies: ["CLinux", "CZeroMQ", "EditSettings", "JobQueue"]),
@@ -46,9 +47,9 @@ let package = Package(
         .executableTarget(name: "stemd", dependencies: ["JobQueue", "Messaging", "Journal", "CSystemd", argumentParser, logging]),
         .executableTarget(
             name: "stem-worker",
-            dependencies: ["VideoEditing", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", "Journal", argumentParser, logging]),
+            dependencies: ["ClipEdit", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", "Journal", argumentParser, logging]),
         .executableTarget(
-            name: "stemctl", dependencies: ["VideoEditing", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", argumentParser]),
+            name: "stemctl", dependencies: ["ClipEdit", "VideoEditing", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", argumentParser]),
 
         .testTarget(name: "TensorTests", dependencies: ["Tensor"]),
         .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),

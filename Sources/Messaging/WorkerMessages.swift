@@ -51,31 +51,6 @@ public struct Assignment: Codable, Sendable, Equatable {
     }
 }
 
-/// What a finished edit has to say about itself; goes into `result.json` as it is.
-public struct EditFigures: Codable, Sendable, Equatable {
-    public var frames: Int
-    public var size: FrameSize
-    public var frameRate: Double
-    /// dB against the scaled input frames, before video encoding; `nil` where no reconstruction was made.
-    public var reconstructionPSNR: Double?
-    /// Wall-clock seconds by stage.
-    public var seconds: [String: Double]
-
-    public init(frames: Int, size: FrameSize, frameRate: Double, reconstructionPSNR: Double?, seconds: [String: Double]) {
-        self.frames = frames
-        self.size = size
-        self.frameRate = frameRate
-        self.reconstructionPSNR = reconstructionPSNR
-        self.seconds = seconds
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case frames, size, seconds
-        case frameRate = "frame_rate"
-        case reconstructionPSNR = "reconstruction_psnr"
-    }
-}
-
 public enum LogLevel: String, Codable, Sendable {
     case debug, info, notice, warning, error
 }

@@ -27,9 +27,7 @@ extension Tensor {
             Parallel.ranges(of: groups, atLeast: max(1, 4096 / size)) { range in
                 for group in range {
                     let first = values.pointer + group * size
-                    var sum: Float = 0
-                    for index in 0..<size { sum += first[index] * first[index] }
-                    let norm = sum.squareRoot() + epsilon
+                    let norm = sumOfSquares(UnsafePointer(first), count: size).squareRoot() + epsilon
                     guard norm > 0 else { continue }
                     for index in 0..<size { first[index] /= norm }
                 }
@@ -38,7 +36,7 @@ extension Tensor {
         return result
     }
 
-    /// Assigns each token softly to the centres, z = softmax over the centres of scale · ⟨token, centre⟩, separately for each head, and sums
+    /// Assigns each token softly to the centres, z = softmax over the centres of ⟨token, centre⟩ / temperature, separately for each head, and sums
     /// over all tokens, without ever holding more of z than a tile.
     ///
     /// - Parameters:
@@ -47,7 +45,7 @@ extension Tensor {
     ///   - summands: matrices (n, heads · c).
     /// - Returns: Σ z, (heads, m), and for each summand x the sum zᵀ x, (m, heads · c). The order of summation does not depend on the number
     ///   of threads.
-    public func softAssignmentSums(to centres: Tensor, heads: Int, scale: Float, summing summands: [Tensor]) -> (weights: Tensor, sums: [Tensor]) {
+    public func softAssignmentSums(to centres: Tensor, heads: Int, temperature: Float, summing summands: [Tensor]) -> (weights: Tensor, sums: [Tensor]) {
         let (n, width, m) = (shape[0], shape[1], centres.shape[0])
         let c = width / heads
         precondition(centres.shape[1] == width && summands.allSatisfy { $0.shape == shape }, "tokens \(shape), centres \(centres.shape)")
@@ -80,7 +78,10 @@ extension Tensor {
                                     multiply(
                                         Matrix(pointer: pointers[0].pointer + position, stride: width),
                                         Matrix(pointer: centres.pointer + head * c, stride: width, transposed: true),
-                                        into: Matrix(pointer: z, stride: m), rows: tokens, inner: c, columns: m, scale: scale)
+                                        into: Matrix(pointer: z, stride: m), rows: tokens, inner: c, columns: m)
+                                    // A division of the finished products, not a factor within them: the softmax of numbers in the hundreds
+                                    // shows the last bit, and this is the reference's arithmetic.
+                                    for index in 0..<tokens * m { z[index] /= temperature }
                                     (tokens == tile ? whole : rest).pointer.apply(to: z)
                                     for token in 0..<tokens { for centre in 0..<m { weights[centre] += z[token * m + centre] } }
                                     for index in 1..<pointers.count {
@@ -119,4 +120,17 @@ extension Tensor {
             return (weights, sums)
         }
     }
+}
+
+/// Eight interleaved sums, then the sum of those, then what is left over.
+private func sumOfSquares(_ values: UnsafePointer<Float>, count: Int) -> Float {
+    var lanes = SIMD8<Float>()
+    for start in stride(from: 0, to: count - 7, by: 8) {
+        let part = UnsafeRawPointer(values + start).loadUnaligned(as: SIMD8<Float>.self)
+        lanes += part * part
+    }
+    var sum = lanes[0]
+    for lane in 1..<8 { sum += lanes[lane] }
+    for index in count / 8 * 8..<count { sum += values[index] * values[index] }
+    return sum
 }

@@ -44,6 +44,9 @@ public struct Tensor: @unchecked Sendable {
     /// The elements in row-major order.
     public var values: [Float] { withValues { Array(UnsafeBufferPointer(start: $0, count: count)) } }
 
+    /// Whether no element is infinite or not a number.
+    public var isFinite: Bool { withValues { values in (0..<count).allSatisfy { values[$0].isFinite } } }
+
     public func withValues<R>(_ body: (UnsafePointer<Float>) throws -> R) rethrows -> R {
         try withExtendedLifetime(storage) { try body(UnsafePointer(storage.pointer + offset)) }
     }

@@ -63,7 +63,7 @@ public struct ExpectationMaximization: Sendable {
         let (c, m) = (keys.shape[1] / heads, bases)
         let unit = means.dividedByNorms(ofGroups: c, epsilon: 1e-4)
         let (weights, sums) = keys.softAssignmentSums(
-            to: unit, heads: heads, scale: 1 / temperature, summing: values.map { [keys, $0] } ?? [keys])
+            to: unit, heads: heads, temperature: temperature, summing: values.map { [keys, $0] } ?? [keys])
         precondition(weights.shape == [heads, m], "one weight per head and base")
         return Sums(weights: weights, keys: sums[0], values: sums.count > 1 ? sums[1] : nil)
     }
