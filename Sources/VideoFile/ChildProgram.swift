@@ -18,7 +18,7 @@ final class ChildProgram {
         case writes(descriptor: Int32)
     }
 
-    private let pid: pid_t
+    let pid: pid_t
     private let exitDescriptor: Int32
     private var frames: Int32
     private var messages: Int32

@@ -176,7 +176,11 @@ private final class Decoding {
 
     private static func frameRate(of stream: UnsafeMutablePointer<AVStream>, in container: UnsafeMutablePointer<AVFormatContext>) -> Rational {
         let guess = Rational(av_guess_frame_rate(container, stream, nil))
-        return guess.isPositive && (1 / 3600.0...1000).contains(guess.value) ? guess : Rational(25, 1)
+        let average = Rational(stream.pointee.avg_frame_rate)
+        let sensible = [guess, average].filter { $0.isPositive && (1 / 3600.0...1000).contains($0.value) }
+        // The guess is the tidy number (30000/1001) of a constant rate, and of a variable one the finest step, far from the average.
+        if sensible.count == 2, abs(guess.value / average.value - 1) > 0.05 { return average }
+        return sensible.first ?? Rational(25, 1)
     }
 
     // MARK: Reading

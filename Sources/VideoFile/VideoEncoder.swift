@@ -97,6 +97,8 @@ final class MovieWriter: FrameSink {
         encoder.pointee.color_trc = AVCOL_TRC_BT709
         encoder.pointee.color_range = AVCOL_RANGE_MPEG
         encoder.pointee.chroma_sample_location = AVCHROMA_LOC_LEFT
+        // No B-frames: mp4 keeps decoding times' differences as durations, which are the frames' own only where both orders are the same.
+        encoder.pointee.max_b_frames = 0
         // One thread: x264's rate control depends on how many there are.
         encoder.pointee.thread_count = 1
         encoder.pointee.flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_BITEXACT
