@@ -47,16 +47,21 @@ let package = Package(
         .executableTarget(name: "stemd", dependencies: ["JobQueue", "Messaging", "Journal", "CSystemd", argumentParser, logging]),
         .executableTarget(
             name: "stem-worker",
-            dependencies: ["ClipEdit", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", "Journal", argumentParser, logging]),
+            dependencies: [
+                "ClipEdit", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", "Journal", "CLinux", argumentParser, logging,
+            ]),
         .executableTarget(
-            name: "stemctl", dependencies: ["ClipEdit", "VideoEditing", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", argumentParser]),
+            name: "stemctl",
+            dependencies: [
+                "ClipEdit", "VideoEditing", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", "Journal", argumentParser,
+            ]),
 
         .testTarget(name: "TensorTests", dependencies: ["Tensor"]),
         .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),
         .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"]),
         .testTarget(name: "VideoFileTests", dependencies: ["VideoFile", "stem-worker"]),
         .testTarget(name: "JobQueueTests", dependencies: ["JobQueue"]),
-        .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Journal", logging]),
+        .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Journal", "stem-worker", "stemctl", logging]),
         .testTarget(name: "ServiceTests", dependencies: ["JobQueue", "Messaging", "VideoFile", "stemd", "stem-worker", "stemctl"]),
     ],
     swiftLanguageModes: [.v6]
