@@ -22,12 +22,3 @@ struct EditFailure: Error, CustomStringConvertible {
 
     var description: String { message }
 }
-
-/// Stands where the editing engine is not linked in: refuses every assignment.
-struct UnlinkedEngine: EditPerforming {
-    func perform(
-        _ assignment: Assignment, log: (LogLevel, String) -> Void, progress: (EditProgress) throws -> Void
-    ) throws -> EditFigures {
-        throw EditFailure(message: "The editing engine is not linked into this stem-worker: install a complete build.", mayPass: false)
-    }
-}

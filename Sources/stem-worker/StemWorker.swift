@@ -47,7 +47,7 @@ struct StemWorker: ParsableCommand {
                     // The computing thread is not to be waited for, nor may what exit(3) tears down be pulled from under it.
                     _exit(EXIT_SUCCESS)
                 })
-            WorkerLoop(connection: connection, performer: UnlinkedEngine()).run()
+            WorkerLoop(connection: connection, performer: EditPerformer(threads: threads)).run()
         }
     }
 }

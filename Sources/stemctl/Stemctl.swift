@@ -2,6 +2,6 @@ import ArgumentParser
 
 struct Stemctl: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "stemctl", abstract: "Hands video edits to stemd and tells how they fare.",
-        subcommands: [Submit.self, Status.self, List.self, Watch.self, Cancel.self])
+        commandName: "stemctl", abstract: "Edits videos from a text prompt: through stemd, or here and now.",
+        subcommands: [Edit.self, Submit.self, Status.self, List.self, Watch.self, Cancel.self, Verify.self])
 }
