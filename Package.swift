@@ -58,7 +58,7 @@ let package = Package(
 
         .testTarget(name: "TensorTests", dependencies: ["Tensor"]),
         .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),
-        .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"]),
+        .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"], exclude: ["Goldens"]),
         .testTarget(name: "VideoFileTests", dependencies: ["VideoFile", "stem-worker"]),
         .testTarget(name: "JobQueueTests", dependencies: ["JobQueue"]),
         .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Journal", "stem-worker", "stemctl", logging]),

@@ -16,10 +16,14 @@ public struct RandomNumbers: Sendable {
 
     /// Four random words at a position of the stream.
     public func words(at position: UInt64) -> SIMD4<UInt32> {
-        var counter = SIMD4(
-            UInt32(truncatingIfNeeded: position), UInt32(truncatingIfNeeded: position >> 32), UInt32(truncatingIfNeeded: stream),
-            UInt32(truncatingIfNeeded: stream >> 32))
-        var key = key
+        Self.philox(
+            counter: SIMD4(
+                UInt32(truncatingIfNeeded: position), UInt32(truncatingIfNeeded: position >> 32), UInt32(truncatingIfNeeded: stream),
+                UInt32(truncatingIfNeeded: stream >> 32)), key: key)
+    }
+
+    package static func philox(counter: SIMD4<UInt32>, key: SIMD2<UInt32>) -> SIMD4<UInt32> {
+        var (counter, key) = (counter, key)
         for _ in 0..<10 {
             let a = UInt64(0xd251_1f53) * UInt64(counter[0])
             let b = UInt64(0xcd9e_8d57) * UInt64(counter[2])

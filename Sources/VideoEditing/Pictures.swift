@@ -10,6 +10,7 @@ extension Tensor {
     /// 8-bit pixels from pictures in [-1, 1]; what lies outside is clipped.
     public var pixels: [UInt8] {
         withValues { values in
+            // This order of the comparison makes 0 of what is not a number.
             (0..<count).map { UInt8(min(255, max(0, (values[$0] + 1) * 127.5)).rounded(.toNearestOrEven)) }
         }
     }
