@@ -33,6 +33,10 @@ struct StemWorker: ParsableCommand {
         }
 
         func run() throws {
+            // A process starts with the signals blocked that the thread blocked that started it.
+            var none = sigset_t()
+            sigemptyset(&none)
+            sigprocmask(SIG_SETMASK, &none, nil)
             try ParentDeath.follow(expected: parent)
             // A decoder that died in the middle shows as an error where it is written to, not as this process's death.
             signal(SIGPIPE, SIG_IGN)

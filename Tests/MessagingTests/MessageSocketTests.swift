@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Messaging
 import Testing
 
@@ -162,6 +163,45 @@ import Testing
         #expect(try router.next()[1].count == MessageSocket.largestFrame)
         #expect(try dealer.send([Data("hello".utf8)]))
         #expect(try router.next()[1] == Data("hello".utf8))
+    }
+
+    @Test("strangers that do not speak the protocol, stall or hang up disturb nobody")
+    func strangers() throws {
+        let (router, dealer) = try connectedPair()
+        var generator = SystemRandomNumberGenerator()
+        var stalled: [Int32] = []
+        defer { for descriptor in stalled { close(descriptor) } }
+        for index in 0..<200 {
+            let stranger = try rawConnection()
+            // The greeting of the protocol for some, so that the bytes after it are taken for frames.
+            let greeting =
+                index % 2 == 0 ? [0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 0] + Array("NULL".utf8) + Array(repeating: 0, count: 48) : []
+            let bytes =
+                greeting + (0..<Int.random(in: 0..<300, using: &generator)).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            _ = send(stranger, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+            if index % 5 == 0 { stalled.append(stranger) } else { close(stranger) }
+        }
+        #expect(try dealer.send([Data("hello".utf8)]))
+        var message = try router.next()
+        // Random bytes may happen to be a message.
+        while message.last != Data("hello".utf8) { message = try router.next() }
+        #expect(try router.send([message[0], Data("answer".utf8)]))
+        #expect(try dealer.next() == [Data("answer".utf8)])
+    }
+
+    /// A connection to the socket without libzmq.
+    func rawConnection() throws -> Int32 {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: folder.path("a.sock").utf8) }
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try #require(result == 0)
+        return descriptor
     }
 
     @Test("of a message with very many frames the first are kept, and the next message is whole")

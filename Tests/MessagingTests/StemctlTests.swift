@@ -114,6 +114,34 @@ import Testing
         #expect(try inboxNames == [])
     }
 
+    @Test("a submission that is broken off leaves nothing behind")
+    func interruptedSubmission() throws {
+        let (asked, mayAnswer) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let router = daemon { _ in
+            asked.signal()
+            mayAnswer.wait()
+            return []
+        }
+        let process = Process()
+        process.executableURL = Program.url("stemctl")
+        process.arguments = ["submit", try clip(), "--prompt", "p", "--root", root.path("")]
+        // A child inherits what this thread blocks.
+        var (none, before) = (sigset_t(), sigset_t())
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        try process.run()
+        pthread_sigmask(SIG_SETMASK, &before, nil)
+        #expect(asked.wait(timeout: .now() + patience) == .success)
+        #expect(try inboxNames.count == 1)
+        #expect(kill(process.processIdentifier, SIGINT) == 0)
+        process.waitUntilExit()
+        #expect(process.terminationReason == .uncaughtSignal)
+        #expect(process.terminationStatus == SIGINT)
+        #expect(try inboxNames == [])
+        mayAnswer.signal()
+        router.close()
+    }
+
     @Test("what is no complete video file is refused before the daemon hears of it")
     func unsuitableFiles() throws {
         let router = daemon { _ in [.job(Self.job(.queued))] }

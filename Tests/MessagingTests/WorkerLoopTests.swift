@@ -184,14 +184,34 @@ import Testing
         shell.executableURL = URL(filePath: "/bin/sh")
         shell.arguments = ["-c", "\"$0\" run --endpoint \"$1\" --name w & wait", Program.url("stem-worker").path, folder.endpoint()]
         try shell.run()
-        guard case .ready = try next() else {
+        guard case .ready(let worker, _) = try next() else {
             Issue.record("no worker")
             return
         }
         try tell(.heartbeat)
         #expect(kill(shell.processIdentifier, SIGKILL) == 0)
+        let isGone = try eventually { try !router.send([Data("w".utf8), MessageCoding.encode(DaemonMessage.heartbeat)]) }
+        #expect(isGone)
+        if !isGone { kill(worker, SIGKILL) }
         shell.waitUntilExit()
-        #expect(try eventually { try !router.send([Data("w".utf8), MessageCoding.encode(DaemonMessage.heartbeat)]) })
+    }
+
+    @Test("the program can be terminated, whatever signals the thread that started it blocked")
+    func termination() throws {
+        let process = Process()
+        process.executableURL = Program.url("stem-worker")
+        process.arguments = ["run", "--endpoint", folder.endpoint(), "--name", "w"]
+        var (all, before) = (sigset_t(), sigset_t())
+        sigfillset(&all)
+        pthread_sigmask(SIG_SETMASK, &all, &before)
+        try process.run()
+        pthread_sigmask(SIG_SETMASK, &before, nil)
+        _ = try next()
+        #expect(kill(process.processIdentifier, SIGTERM) == 0)
+        let isGone = try eventually { try !router.send([Data("w".utf8), MessageCoding.encode(DaemonMessage.heartbeat)]) }
+        #expect(isGone)
+        if !isGone { kill(process.processIdentifier, SIGKILL) }
+        process.waitUntilExit()
     }
 
     @Test("a worker whose parent is gone already does not begin")
