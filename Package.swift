@@ -40,11 +40,11 @@ let package = Package(
         .target(name: "VideoFile", dependencies: ["CLibAV", "CLinux"]),
         .target(name: "ClipEdit", dependencies: ["VideoEditing", "VideoFile", "StableDiffusion", "Tensor", "EditSettings"]),
         .target(name: "Journal", dependencies: ["CSystemd", logging]),
-        .target(name: "JobQueue", dependencies: ["EditSettings", logging, .product(name: "GRDB", package: "GRDB.swift"), "Yams"]),
+        .target(name: "JobQueue", dependencies: ["CLinux", "EditSettings", logging, .product(name: "GRDB", package: "GRDB.swift"), "Yams"]),
         .target(name: "Messaging", dependencies: ["CLinux", "CZeroMQ", "EditSettings", "JobQueue"]),
 
         // The programs.
-        .executableTarget(name: "stemd", dependencies: ["JobQueue", "Messaging", "Journal", "CSystemd", argumentParser, logging]),
+        .executableTarget(name: "stemd", dependencies: ["EditSettings", "JobQueue", "Messaging", "Journal", "CLinux", "CSystemd", argumentParser, logging]),
         .executableTarget(
             name: "stem-worker",
             dependencies: [
@@ -60,7 +60,7 @@ let package = Package(
         .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),
         .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"], exclude: ["Goldens"]),
         .testTarget(name: "VideoFileTests", dependencies: ["VideoFile", "stem-worker"]),
-        .testTarget(name: "JobQueueTests", dependencies: ["JobQueue"]),
+        .testTarget(name: "JobQueueTests", dependencies: ["JobQueue", "EditSettings", "CLinux", .product(name: "GRDB", package: "GRDB.swift")]),
         .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Journal", "stem-worker", "stemctl", logging]),
         .testTarget(name: "ServiceTests", dependencies: ["JobQueue", "Messaging", "VideoFile", "stemd", "stem-worker", "stemctl"]),
     ],

@@ -1,14 +1,21 @@
+#include <signal.h>
 #include <spawn.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
-// Functions that glibc declares for _GNU_SOURCE only, which Swift's view of the C library goes without.
+// Functions that the C library declares for _GNU_SOURCE only, without which Swift's view of it is built.
 int pipe2(int descriptors[2], int flags);
 int close_range(unsigned int first, unsigned int last, int flags);
 int pidfd_open(int pid, unsigned int flags);
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
+int renameat2(int old_folder, const char *old_path, int new_folder, const char *new_path, unsigned int flags);
+int setfsuid(unsigned int user);
+static const unsigned int stem_RENAME_NOREPLACE = 1;
+static const int stem_F_SETSIG = 10;
+static const int stem_F_SETLEASE = 1024;
 
 // Functions with variable arguments or enumerations of their own, which Swift's importer passes over.
 static inline int stem_prctl_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
@@ -24,3 +31,5 @@ static const int stem_RLIMIT_FSIZE = RLIMIT_FSIZE;
 static const int stem_RLIMIT_NOFILE = RLIMIT_NOFILE;
 static const int stem_EFD_CLOEXEC = EFD_CLOEXEC;
 static const int stem_EFD_NONBLOCK = EFD_NONBLOCK;
+static const int stem_SFD_CLOEXEC = SFD_CLOEXEC;
+static const int stem_SFD_NONBLOCK = SFD_NONBLOCK;

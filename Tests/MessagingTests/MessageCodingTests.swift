@@ -51,8 +51,9 @@ import Testing
 
     @Test("every message of workers and daemon survives the wire")
     func workerMessages() throws {
-        let figures = EditFigures(
-            frames: 16, size: FrameSize(width: 128, height: 96), frameRate: 29.97, reconstructionPSNR: nil, seconds: ["invert": 1.25])
+        var figures = EditFigures(frames: 16, size: FrameSize(width: 128, height: 96), frameRate: 29.97)
+        figures.reconstructionPSNR = 28.5
+        figures.seconds = ["invert": 1.25]
         try passes([
             WorkerMessage.ready(pid: 1, threads: 2), .heartbeat(job: nil), .heartbeat(job: Self.id), .progress(job: Self.id, Self.progress),
             .log(job: Self.id, level: .warning, message: "m"), .done(job: Self.id, figures: figures),

@@ -10,7 +10,7 @@ import Testing
     let context: MessagingContext
     let first = JobID(rawValue: "j1")
     let second = JobID(rawValue: "j2")
-    let figures = EditFigures(frames: 1, size: FrameSize(width: 8, height: 8), frameRate: 24, reconstructionPSNR: 30, seconds: [:])
+    let figures = EditFigures(frames: 1, size: FrameSize(width: 8, height: 8), frameRate: 24)
 
     init() throws {
         folder = try TemporaryFolder()

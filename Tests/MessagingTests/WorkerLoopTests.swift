@@ -10,7 +10,7 @@ import Testing
 @Suite struct WorkerLoopTests {
     let folder: TemporaryFolder
     let router: MessageSocket
-    static let figures = EditFigures(frames: 1, size: FrameSize(width: 8, height: 8), frameRate: 24, reconstructionPSNR: 30, seconds: [:])
+    static let figures = EditFigures(frames: 1, size: FrameSize(width: 8, height: 8), frameRate: 24)
 
     init() throws {
         folder = try TemporaryFolder()
