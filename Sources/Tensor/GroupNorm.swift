@@ -42,7 +42,7 @@ public struct GroupNorm: Sendable {
                         }
                         for row in 0..<n {
                             combine(
-                                sums.pointer + row * tiles * 2 * channels, tiles: tiles, pixels: pixels,
+                                sums.pointer + row * tiles * 2 * channels, input.pointer + row * pixels * channels, pixels: pixels, tile: tile,
                                 into: factors.pointer + row * 2 * channels)
                         }
                         Parallel.ranges(of: n * tiles, atLeast: 2) { range in
@@ -65,38 +65,53 @@ public struct GroupNorm: Sendable {
         return output
     }
 
-    /// Sums and sums of squares of each channel, over few enough pixels that 32 bits hold them.
+    /// Each channel's sums of the differences to its first pixel and of their squares: over few enough pixels, and near enough to zero, that
+    /// 32 bits hold them.
     private func sum(_ values: UnsafePointer<Float>, pixels: Int, into sums: UnsafeMutablePointer<Float>) {
         let channels = weight.count
         sums.update(repeating: 0, count: 2 * channels)
         let squares = sums + channels
-        for pixel in 0..<pixels {
+        for pixel in 1..<max(1, pixels) {
             let row = values + pixel * channels
             for channel in 0..<channels {
-                sums[channel] += row[channel]
-                squares[channel] += row[channel] * row[channel]
+                let difference = row[channel] - values[channel]
+                sums[channel] += difference
+                squares[channel] += difference * difference
             }
         }
     }
 
     /// From the tiles' sums to what each channel is multiplied by and what is added to it.
-    private func combine(_ sums: UnsafePointer<Float>, tiles: Int, pixels: Int, into factors: UnsafeMutablePointer<Float>) {
+    private func combine(
+        _ sums: UnsafePointer<Float>, _ values: UnsafePointer<Float>, pixels: Int, tile: Int, into factors: UnsafeMutablePointer<Float>
+    ) {
         let channels = weight.count
         let width = channels / groups
+        let tiles = (pixels + tile - 1) / tile
         weight.withValues { weight in
             bias.withValues { bias in
                 for group in 0..<groups {
                     let members = (group * width)..<((group + 1) * width)
-                    var (total, squares) = (0.0, 0.0)
-                    for tile in 0..<tiles {
-                        for channel in members {
-                            total += Double(sums[tile * 2 * channels + channel])
-                            squares += Double(sums[tile * 2 * channels + channels + channel])
+                    /// The sum over all tiles and channels of what a tile's count, first pixel, sum and sum of squares make.
+                    func total(_ part: (_ count: Double, _ first: Double, _ sum: Double, _ squares: Double) -> Double) -> Double {
+                        var total = 0.0
+                        for index in 0..<tiles {
+                            let count = Double(min(tile, pixels - index * tile))
+                            for channel in members {
+                                let (sum, squares) = (sums[index * 2 * channels + channel], sums[index * 2 * channels + channels + channel])
+                                total += part(count, Double(values[index * tile * channels + channel]), Double(sum), Double(squares))
+                            }
                         }
+                        return total
                     }
                     let count = Double(pixels * width)
-                    let mean = total / count
-                    let deviation = (max(0, squares / count - mean * mean) + Double(epsilon)).squareRoot()
+                    let mean = total { count, first, sum, _ in count * first + sum } / count
+                    let variance =
+                        total { count, first, sum, squares in
+                            let offset = first + sum / count - mean
+                            return squares - sum * sum / count + count * offset * offset
+                        } / count
+                    let deviation = (max(0, variance) + Double(epsilon)).squareRoot()
                     for channel in members {
                         let scale = Double(weight[channel]) / deviation
                         factors[channel] = Float(scale)
