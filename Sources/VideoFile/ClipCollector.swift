@@ -30,8 +30,12 @@ struct ClipCollector: FrameSink {
     }
 
     mutating func append(pts time: Int64, pixels frame: UnsafeRawBufferPointer) throws {
-        guard let header, trailer == nil, frame.count == header.bytesPerFrame, time < 1 << 53 else { throw Self.nonsense("a frame out of place") }
-        if let last = pts.last { guard time > last else { throw Self.nonsense("frames out of order") } } else if time != 0 {
+        guard let header, trailer == nil, frame.count == header.bytesPerFrame, time < 1 << 53 else {
+            throw Self.nonsense("a frame out of place")
+        }
+        if let last = pts.last {
+            guard time > last else { throw Self.nonsense("frames out of order") }
+        } else if time != 0 {
             throw Self.nonsense("a first frame that is not at the start")
         }
         guard pts.count < frameLimit else { throw tooManyFrames }

@@ -3,7 +3,8 @@
 enum Demuxers {
     static let allowed: [String] = [
         // Containers.
-        "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "asf", "flv", "ogg", "nut", "mxf", "gxf", "dv", "rm", "wtv", "ivf",
+        "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "asf", "flv", "ogg", "nut", "mxf", "gxf", "dv", "rm", "wtv",
+        "ivf",
         // Streams of one codec.
         "h264", "hevc", "obu", "av1", "vc1", "m4v", "mpegvideo", "mjpeg", "dirac", "yuv4mpegpipe",
         // Animations, and single pictures as clips of one frame.

@@ -66,7 +66,8 @@ final class PictureConverter {
         guard sws_init_context(context, nil, nil) >= 0 else {
             let format = av_get_pix_fmt_name(source.format).map { String(cString: $0) } ?? "unknown"
             throw VideoFailure(
-                .input, "has pictures (\(source.width)x\(source.height), \(format)) that cannot be scaled to \(target.width)x\(target.height)")
+                .input,
+                "has pictures (\(source.width)x\(source.height), \(format)) that cannot be scaled to \(target.width)x\(target.height)")
         }
         // Refused where neither end is YUV, and then there is nothing to set.
         _ = sws_setColorspaceDetails(

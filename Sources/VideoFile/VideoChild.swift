@@ -16,7 +16,8 @@ public enum VideoChild {
     public static func run(arguments: [String]) -> Int32 {
         do {
             guard arguments.count == 2, let request = try? JSONDecoder().decode(Request.self, from: Data(arguments[1].utf8)) else {
-                throw VideoFailure(.crashed, "was not touched: \(commands.joined(separator: " and ")) are for stemd's own use, and take one argument")
+                throw VideoFailure(
+                    .crashed, "was not touched: \(commands.joined(separator: " and ")) are for stemd's own use, and take one argument")
             }
             try Confinement.enter(limits: request.limits, parent: request.parent)
             switch (arguments[0], request.options) {

@@ -51,7 +51,9 @@ private final class Decoding {
 
     init(descriptor: Int32, options: DecodingOptions) throws {
         self.options = options
-        if let frames = options.frames, frames < 1 { throw VideoFailure(.input, "cannot be read: \(frames) frames were asked for, take 1 or more") }
+        if let frames = options.frames, frames < 1 {
+            throw VideoFailure(.input, "cannot be read: \(frames) frames were asked for, take 1 or more")
+        }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
             throw VideoFailure(.resources, "cannot be read: \(String(cString: strerror(errno)))")
@@ -90,7 +92,9 @@ private final class Decoding {
         guard probed >= 0, let format else { throw notAVideo(probed, input) }
         let formatName = String(cString: format.pointee.name)
         guard Demuxers.allowed.contains(formatName) else {
-            throw VideoFailure(.input, "is not a video that can be decoded: its contents look like \"\(formatName)\", which is not among the formats allowed")
+            throw VideoFailure(
+                .input,
+                "is not a video that can be decoded: its contents look like \"\(formatName)\", which is not among the formats allowed")
         }
 
         guard let context = avformat_alloc_context() else { throw VideoFailure(.resources, outOfMemoryProblem) }
@@ -148,7 +152,8 @@ private final class Decoding {
         let parameters = stream.pointee.codecpar.pointee
         try checkPixels(width: Int(parameters.width), height: Int(parameters.height), options)
         guard let codec = avcodec_find_decoder(parameters.codec_id) else {
-            throw VideoFailure(.input, "is coded in \(String(cString: avcodec_get_name(parameters.codec_id))), for which there is no decoder")
+            throw VideoFailure(
+                .input, "is coded in \(String(cString: avcodec_get_name(parameters.codec_id))), for which there is no decoder")
         }
         var context = avcodec_alloc_context3(codec)
         guard let decoder = context else { throw VideoFailure(.resources, outOfMemoryProblem) }
@@ -170,11 +175,14 @@ private final class Decoding {
         guard width > 0, height > 0 else { return }
         let (pixels, overflow) = width.multipliedReportingOverflow(by: height)
         guard !overflow, pixels <= options.maximumPixels else {
-            throw VideoFailure(.limit, "has frames of \(width)x\(height), more than the limit of \(options.maximumPixels) pixels (maximumPixels)")
+            throw VideoFailure(
+                .limit, "has frames of \(width)x\(height), more than the limit of \(options.maximumPixels) pixels (maximumPixels)")
         }
     }
 
-    private static func frameRate(of stream: UnsafeMutablePointer<AVStream>, in container: UnsafeMutablePointer<AVFormatContext>) -> Rational {
+    private static func frameRate(of stream: UnsafeMutablePointer<AVStream>, in container: UnsafeMutablePointer<AVFormatContext>)
+        -> Rational
+    {
         let guess = Rational(av_guess_frame_rate(container, stream, nil))
         let average = Rational(stream.pointee.avg_frame_rate)
         let sensible = [guess, average].filter { $0.isPositive && (1 / 3600.0...1000).contains($0.value) }
@@ -241,7 +249,8 @@ private final class Decoding {
         let size = try outputSize ?? begin(frame, orientation, into: &sink)
         guard frameCount < options.maximumFrames else {
             throw VideoFailure(
-                .limit, "has more than \(options.maximumFrames) frames, which is the limit (maximumFrames); cut it, or ask for fewer frames")
+                .limit, "has more than \(options.maximumFrames) frames, which is the limit (maximumFrames); cut it, or ask for fewer frames"
+            )
         }
 
         let stored = orientation.transposed ? (width: size.height, height: size.width) : size

@@ -30,10 +30,13 @@ extension VideoClip {
         try MovieWriter.checkSize(width: width, height: height)
         guard pixels.count == frameCount * bytesPerFrame else {
             throw VideoFailure(
-                .input, "cannot be written: \(frameCount) frames of \(width)x\(height) take \(frameCount * bytesPerFrame) bytes, not \(pixels.count)")
+                .input,
+                "cannot be written: \(frameCount) frames of \(width)x\(height) take \(frameCount * bytesPerFrame) bytes, not \(pixels.count)"
+            )
         }
         let latest: Int64 = 1 << 53
-        guard timing.timeBase.isPositive, timing.frameRate.isPositive, timing.pts.first == 0, (1..<latest).contains(timing.lastFrameDuration),
+        guard timing.timeBase.isPositive, timing.frameRate.isPositive, timing.pts.first == 0,
+            (1..<latest).contains(timing.lastFrameDuration),
             zip(timing.pts, timing.pts.dropFirst()).allSatisfy({ $0 < $1 && $1 < latest })
         else { throw VideoFailure(.input, "cannot be written: its frames' times do not start at 0 and increase") }
         var result = self
@@ -70,15 +73,20 @@ final class MovieWriter: FrameSink {
     }
 
     static func checkSize(width: Int, height: Int) throws {
-        guard width > 0, height > 0, width.isMultiple(of: 2), height.isMultiple(of: 2), max(width, height) <= DecodingOptions.longestSide else {
+        guard width > 0, height > 0, width.isMultiple(of: 2), height.isMultiple(of: 2), max(width, height) <= DecodingOptions.longestSide
+        else {
             throw VideoFailure(
-                .input, "cannot be written at \(width)x\(height): H.264 for every player takes even sides of 2 to \(DecodingOptions.longestSide) pixels")
+                .input,
+                "cannot be written at \(width)x\(height): H.264 for every player takes even sides of 2 to \(DecodingOptions.longestSide) pixels"
+            )
         }
     }
 
     func begin(_ header: ClipHeader) throws {
         try Self.checkSize(width: header.width, height: header.height)
-        guard header.timeBase.isPositive, header.frameRate.isPositive else { throw VideoFailure(.input, "cannot be written: it has no time base") }
+        guard header.timeBase.isPositive, header.frameRate.isPositive else {
+            throw VideoFailure(.input, "cannot be written: it has no time base")
+        }
         self.header = header
         source = try Picture(width: header.width, height: header.height, format: AV_PIX_FMT_RGB24)
 
@@ -104,6 +112,9 @@ final class MovieWriter: FrameSink {
         encoder.pointee.flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_BITEXACT
         av_opt_set(encoder.pointee.priv_data, "preset", "medium", 0)
         av_opt_set(encoder.pointee.priv_data, "crf", "16", 0)
+        // x264's vector code for macroblock trees (mbtree) reads memory that it has not written: the same pictures would give other bytes now
+        // and then.
+        av_opt_set(encoder.pointee.priv_data, "mbtree", "0", 0)
         try check(avcodec_open2(encoder, codec, nil))
         try openContainer(encoder, header)
     }

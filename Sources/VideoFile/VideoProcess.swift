@@ -130,7 +130,8 @@ public struct VideoProcess: Sendable {
         case .signal(SIGKILL):
             return VideoFailure(.resources, "\(job.failed): the \(job.agent) was killed (signal 9), perhaps because memory ran out")
         case .signal(let signal):
-            return VideoFailure(.crashed, "\(job.failed): the \(job.agent) crashed on it (signal \(signal), \(String(cString: strsignal(signal))))")
+            return VideoFailure(
+                .crashed, "\(job.failed): the \(job.agent) crashed on it (signal \(signal), \(String(cString: strsignal(signal))))")
         case .status(let status):
             if let kind = VideoChild.kind(ofStatus: status), !child.lastWords.isEmpty { return VideoFailure(kind, child.lastWords) }
             let words = child.lastWords.isEmpty ? "" : ": \(child.lastWords)"

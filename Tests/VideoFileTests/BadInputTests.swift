@@ -44,7 +44,9 @@ struct BadInputTests {
 
     @Test("a container without frames says so")
     func noFrames() throws {
-        #expect(try problem(folder.write("YUV4MPEG2 W16 H16 F25:1 Ip C444\n".utf8, to: "none.y4m")).problem.hasPrefix("has no frame that can be decoded"))
+        #expect(
+            try problem(folder.write("YUV4MPEG2 W16 H16 F25:1 Ip C444\n".utf8, to: "none.y4m")).problem.hasPrefix(
+                "has no frame that can be decoded"))
     }
 
     @Test("of a file that was cut off, what is there is read, and a warning says so")
@@ -82,7 +84,7 @@ struct BadInputTests {
 
     @Test("a header that claims a gigantic picture is refused before any memory is taken")
     func giganticPicture() throws {
-        let error = try problem(folder.write("YUV4MPEG2 W30000 H30000 F25:1 Ip C444\nFRAME\n".utf8, to: "gigantic.y4m"))
+        let error = try problem(folder.write("YUV4MPEG2 W12000 H12000 F25:1 Ip C444\nFRAME\n".utf8, to: "gigantic.y4m"))
         #expect(error.kind == .limit)
     }
 
@@ -105,7 +107,8 @@ struct BadInputTests {
         #expect(mkfifo(folder.file("fifo.mp4"), 0o600) == 0)
         #expect(mkdir(folder.file("folder.mp4"), 0o700) == 0)
         func sentence(_ path: String) throws -> String {
-            try #require(throws: VideoFileError.self) { try videoProcess.decode(path: path, options: DecodingOptions(size: .source)) }.description
+            try #require(throws: VideoFileError.self) { try videoProcess.decode(path: path, options: DecodingOptions(size: .source)) }
+                .description
         }
         #expect(try sentence(folder.file("link.mp4")).hasPrefix("\"link.mp4\" is a symbolic link"))
         #expect(try sentence(folder.file("fifo.mp4")) == "\"fifo.mp4\" is a FIFO (named pipe), not a video file")
@@ -116,7 +119,9 @@ struct BadInputTests {
 
     @Test(
         "any name is a name: no protocol, no pattern, no option",
-        arguments: ["a:b.mp4", "f%03d.png", "-x.mp4", "file:x.mp4", "two\nlines.mp4", "quote\"'.mp4", "Füße.mp4", "concat:a|b.mp4", " .mp4"])
+        arguments: [
+            "a:b.mp4", "f%03d.png", "-x.mp4", "file:x.mp4", "two\nlines.mp4", "quote\"'.mp4", "Füße.mp4", "concat:a|b.mp4", " .mp4",
+        ])
     func names(name: String) throws {
         let path = try folder.write(sampleClip(frames: 3), to: name)
         #expect(try videoProcess.decode(path: path, options: DecodingOptions(size: .source)).frameCount == 3)

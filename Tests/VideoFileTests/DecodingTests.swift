@@ -25,7 +25,8 @@ struct DecodingTests {
     @Test(
         "a fitting size keeps the shape on screen, in whole multiples",
         arguments: [
-            (640, 360, 1.0, 512 * 512, 64, 704, 384), (1920, 1080, 1.0, 256 * 256, 8, 344, 192), (720, 576, 16.0 / 15, 512 * 512, 8, 592, 440),
+            (640, 360, 1.0, 512 * 512, 64, 704, 384), (1920, 1080, 1.0, 256 * 256, 8, 344, 192),
+            (720, 576, 16.0 / 15, 512 * 512, 8, 592, 440),
             (100, 10_000, 1.0, 128 * 128, 64, 64, 1280), (128, 128, 1.0, 128 * 128, 8, 128, 128),
         ])
     func fittingSizes(width: Int, height: Int, aspect: Double, area: Int, multiple: Int, expectedWidth: Int, expectedHeight: Int) throws {
@@ -95,7 +96,8 @@ struct DecodingTests {
     @Test(
         "colours follow the tagged matrix and range",
         arguments: [
-            (AVCOL_SPC_SMPTE170M, false, [81, 90, 240]), (AVCOL_SPC_BT709, false, [63, 102, 240]), (AVCOL_SPC_BT470BG, true, [76, 85, 255]),
+            (AVCOL_SPC_SMPTE170M, false, [81, 90, 240]), (AVCOL_SPC_BT709, false, [63, 102, 240]),
+            (AVCOL_SPC_BT470BG, true, [76, 85, 255]),
             (AVCOL_SPC_BT709, true, [54, 99, 255]),
         ] as [(AVColorSpace, Bool, [UInt8])])
     func colourSpaces(space: AVColorSpace, fullRange: Bool, red: [UInt8]) throws {
@@ -124,7 +126,7 @@ struct DecodingTests {
 
     @Test("a picture is a clip of one frame")
     func onePicture() throws {
-        let bytes = Array("P6 4 2 255\n".utf8) + (0..<24).map { UInt8($0 * 10) }
+        let bytes = Array("P6\n4 2\n255\n".utf8) + (0..<24).map { UInt8($0 * 10) }
         let clip = try decode(folder.write(bytes, to: "picture.ppm"))
         #expect((clip.width, clip.height, clip.frameCount) == (4, 2, 1))
         #expect(clip.pixels == (0..<24).map { UInt8($0 * 10) })

@@ -15,16 +15,18 @@ struct RoundTripTests {
         let back = try decode(folder.write(clip, to: "a.mp4"))
         #expect((back.width, back.height, back.frameCount) == (96, 160, 12))
         #expect(back.warnings.isEmpty)
-        #expect(psnr(clip.pixels, back.pixels) > 38)
+        #expect(psnr(clip.pixels, back.pixels) > 36)
         // A picture of its neighbour's time would be worse than its own.
         let frame = 3 * clip.bytesPerFrame..<4 * clip.bytesPerFrame
         let next = 4 * clip.bytesPerFrame..<5 * clip.bytesPerFrame
         #expect(psnr(Array(clip.pixels[frame]), Array(back.pixels[frame])) > psnr(Array(clip.pixels[next]), Array(back.pixels[frame])) + 3)
     }
 
-    @Test("flat colours survive within rounding, so both ways use the same matrix and range", arguments: [
-        [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [0, 0, 0], [120, 130, 140],
-    ] as [[UInt8]])
+    @Test(
+        "flat colours survive within rounding, so both ways use the same matrix and range",
+        arguments: [
+            [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [0, 0, 0], [120, 130, 140],
+        ] as [[UInt8]])
     func flatColours(colour: [UInt8]) throws {
         var clip = sampleClip(width: 32, height: 32, frames: 2)
         clip.pixels = (0..<2 * 32 * 32).flatMap { _ in colour }
@@ -62,16 +64,21 @@ struct RoundTripTests {
     @Test("a time base of nanoseconds is written exactly where its times allow it, else to the nearest tick")
     func fineTimeBases() throws {
         let exact = VideoTiming(
-            timeBase: Rational(1, 1_000_000_000), frameRate: Rational(25, 1), pts: [0, 40_000_000, 120_000_000], lastFrameDuration: 40_000_000)
-        #expect(exact.fittingMovie() == VideoTiming(timeBase: Rational(1, 25), frameRate: Rational(25, 1), pts: [0, 1, 3], lastFrameDuration: 1))
+            timeBase: Rational(1, 1_000_000_000), frameRate: Rational(25, 1), pts: [0, 40_000_000, 120_000_000],
+            lastFrameDuration: 40_000_000)
+        #expect(
+            exact.fittingMovie()
+                == VideoTiming(timeBase: Rational(1, 25), frameRate: Rational(25, 1), pts: [0, 1, 3], lastFrameDuration: 1))
         let odd = VideoTiming(
-            timeBase: Rational(1, 1_000_000_000), frameRate: Rational(24, 1), pts: [0, 41_708_333, 41_708_334], lastFrameDuration: 41_708_333)
+            timeBase: Rational(1, 1_000_000_000), frameRate: Rational(24, 1), pts: [0, 41_708_333, 41_708_334],
+            lastFrameDuration: 41_708_333)
         #expect(odd.fittingMovie().timeBase == Rational(1, 90_000))
         #expect(odd.fittingMovie().pts == [0, 3754, 3755])
         var clip = sampleClip(frames: 3)
         clip.timing = odd
         #expect(try decode(folder.write(clip, to: "odd.mp4")).frameCount == 3)
-        clip.timing = VideoTiming(timeBase: Rational(1, 1_000_000), frameRate: Rational(1, 1), pts: [0, 80_000_000_001, 80_000_000_002], lastFrameDuration: 1)
+        clip.timing = VideoTiming(
+            timeBase: Rational(1, 1_000_000), frameRate: Rational(1, 1), pts: [0, 80_000_000_001, 80_000_000_002], lastFrameDuration: 1)
         #expect(abs(try decode(folder.write(clip, to: "long.mp4")).timing.duration - 80_000) < 0.01)
     }
 
@@ -84,11 +91,14 @@ struct RoundTripTests {
         #expect(index < pictures)
     }
 
-    @Test("the same clip gives the same bytes")
+    @Test("the same clip gives the same bytes, however often")
     func determinism() throws {
-        _ = try folder.write(sampleClip(), to: "one.mp4")
-        _ = try folder.write(sampleClip(), to: "two.mp4")
-        #expect(try folder.bytes(of: "one.mp4") == folder.bytes(of: "two.mp4"))
+        var different: Set<[UInt8]> = []
+        for count in 0..<25 {
+            _ = try folder.write(sampleClip(), to: "\(count).mp4")
+            different.insert(try folder.bytes(of: "\(count).mp4"))
+        }
+        #expect(different.count == 1)
     }
 
     @Test("what is no movie is refused in one sentence")

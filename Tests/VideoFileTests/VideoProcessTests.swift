@@ -38,7 +38,9 @@ struct VideoProcessTests {
         let path = try folder.write(sampleClip(frames: 8), to: "a.mp4")
         let expected = try decode(path).pixels
         try await withThrowingTaskGroup(of: Bool.self) { group in
-            for _ in 0..<8 { group.addTask { try videoProcess.decode(path: path, options: DecodingOptions(size: .source)).pixels == expected } }
+            for _ in 0..<8 {
+                group.addTask { try videoProcess.decode(path: path, options: DecodingOptions(size: .source)).pixels == expected }
+            }
             for try await same in group { #expect(same) }
         }
     }
@@ -86,7 +88,8 @@ struct VideoProcessTests {
         #expect(error.kind == .stalled)
         #expect(error.problem == "was not decoded: the decoder gave no sign of life for 0.5 s")
         #expect(error.mayPass)
-        let pid = try #require(Int32(String(decoding: folder.bytes(of: "pid"), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)))
+        let pid = try #require(
+            Int32(String(decoding: folder.bytes(of: "pid"), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)))
         #expect(kill(pid, 0) == -1)
         // Its children go to init, which may take a moment to bury them.
         while kill(-pid, 0) == 0 { usleep(1000) }
@@ -116,7 +119,8 @@ struct VideoProcessTests {
         #expect(try failure("head -c 100000 /dev/urandom").kind == .crashed)
         func stream(width: Int32, height: Int32, timeBase: Int32 = 1, times: [Int64], end: (Int64, Int64)?) throws -> String {
             func bytes(_ value: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
-            var stream = Array("STEMCLP1".utf8) + bytes(width) + bytes(height) + [timeBase, 25, 25, 1].flatMap { bytes($0) } + bytes(Int64.max)
+            var stream =
+                Array("STEMCLP1".utf8) + bytes(width) + bytes(height) + [timeBase, 25, 25, 1].flatMap { bytes($0) } + bytes(Int64.max)
             for time in times { stream += [UInt8(ascii: "F")] + bytes(time) + [UInt8](repeating: 9, count: Int(width * height) * 3) }
             if let end { stream += [UInt8(ascii: "E")] + bytes(end.0) + bytes(end.1) + bytes(UInt32(0)) }
             return "exec cat '\(try folder.write(stream, to: UUID().uuidString))'"
@@ -205,7 +209,7 @@ struct VideoProcessTests {
     @Test("the child dies with its parent", .timeLimit(.minutes(1)))
     func diesWithParent() throws {
         let path = try folder.write(sampleClip(width: 640, height: 480, frames: 40), to: "a.mp4")
-        let request = try VideoChild.Request(parent: 0, limits: VideoProcess.Limits(), options: source).argument()
+        let request = try VideoChild.Request(parent: 424242, limits: VideoProcess.Limits(), options: source).argument()
         // Held open by this process, so that no broken pipe ends the child; nobody takes its frames, so it waits for ever.
         #expect(mkfifo(folder.file("frames"), 0o600) == 0)
         let reader = open(folder.file("frames"), O_RDONLY | O_NONBLOCK | O_CLOEXEC)
@@ -213,7 +217,8 @@ struct VideoProcessTests {
         let shell = Process()
         shell.executableURL = try folder.program(
             """
-            request=$(printf '%s' '\(request)' | sed "s/\"parent\":0/\"parent\":$$/")
+            request=$(printf '%s' '\(request)' | sed s/424242/$$/)
+            exec 3<> '\(folder.file("frames"))'
             '\(workerProgram.path)' decode-video "$request" < '\(path)' > '\(folder.file("frames"))' &
             echo $! > '\(folder.file("pid"))'
             head -c 8 '\(folder.file("frames"))' > '\(folder.file("magic"))'
@@ -222,12 +227,15 @@ struct VideoProcessTests {
         try shell.run()
         shell.waitUntilExit()
         #expect(try folder.bytes(of: "magic") == FrameStream.magic)
-        let pid = try #require(Int32(String(decoding: folder.bytes(of: "pid"), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)))
+        let pid = try #require(
+            Int32(String(decoding: folder.bytes(of: "pid"), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)))
         while isRunning(pid) { usleep(1000) }
     }
 
     private func isRunning(_ pid: Int32) -> Bool {
-        guard let status = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8), let end = status.lastIndex(of: ")") else { return false }
+        guard let status = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8), let end = status.lastIndex(of: ")") else {
+            return false
+        }
         return !status[end...].hasPrefix(") Z")
     }
 
@@ -245,7 +253,8 @@ struct VideoProcessTests {
         #expect(try magic.withUnsafeMutableBytes(child.receive) == magic.count)
         let table = try String(contentsOfFile: "/proc/\(child.pid)/limits", encoding: .utf8)
         func limit(_ name: String) -> [Substring] {
-            table.split(separator: "\n").first { $0.hasPrefix(name) }?.dropFirst(name.count).split(separator: " ").prefix(2).map { $0 } ?? []
+            table.split(separator: "\n").first { $0.hasPrefix(name) }?.dropFirst(name.count).split(separator: " ").prefix(2).map { $0 }
+                ?? []
         }
         #expect(limit("Max open files") == ["3", "3"])
         #expect(limit("Max core file size") == ["0", "0"])

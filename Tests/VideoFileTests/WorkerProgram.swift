@@ -3,7 +3,8 @@ import Foundation
 @testable import VideoFile
 
 /// The built `stem-worker`, beside the program that runs the tests.
-let workerProgram = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appendingPathComponent("stem-worker")
+let workerProgram = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appendingPathComponent(
+    "stem-worker")
 
 let videoProcess = VideoProcess(program: workerProgram)
 
