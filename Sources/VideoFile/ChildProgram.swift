@@ -1,7 +1,8 @@
 import CLinux
 import Foundation
 
-/// A running child process, with a socket for frames and a pipe for its last words. It is killed and reaped, at the latest, at the end of its owner's life.
+/// A running child process, with a socket for frames and a pipe for its last words. It is killed and reaped, at the latest, at the end of
+/// its owner's life.
 final class ChildProgram {
     enum Exit: Equatable {
         case status(Int32)
@@ -48,12 +49,12 @@ final class ChildProgram {
         var pipes: [Int32] = [-1, -1]
         guard pipe2(&pipes, O_CLOEXEC) == 0 else {
             let code = errno
-            sockets.forEach { close($0) }
+            for socket in sockets { close(socket) }
             throw Self.shortage(code)
         }
         (frames, messages) = (sockets[0], pipes[0])
         let childEnds = [sockets[1], pipes[1]]
-        defer { childEnds.forEach { close($0) } }
+        defer { for end in childEnds { close(end) } }
 
         let input: Int32
         let output: Int32
@@ -211,7 +212,7 @@ final class ChildProgram {
     private static func spawn(_ program: String, _ arguments: [String], input: Int32, output: Int32, messages: Int32) throws -> pid_t {
         // The child's own 0, 1 and 2 must not be overwritten before they are copied, should the parent have been started without some.
         var copies: [Int32] = []
-        defer { copies.forEach { close($0) } }
+        defer { for copy in copies { close(copy) } }
         for descriptor in [input, output, messages] {
             let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
             guard copy >= 0 else { throw shortage(errno) }
@@ -258,6 +259,6 @@ final class ChildProgram {
 
 private func withCStrings<Result>(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result) -> Result {
     let pointers = strings.map { strdup($0) } + [nil]
-    defer { pointers.forEach { free($0) } }
+    defer { for pointer in pointers { free(pointer) } }
     return body(pointers)
 }

@@ -10,8 +10,8 @@ struct Orientation: Equatable {
 
     init() {}
 
-    /// From the nine numbers of a display matrix (libavutil/display.h): (x, y) goes to (ax + cy, bx + dy). Angles between the right ones go to the
-    /// nearest of them.
+    /// From the nine numbers of a display matrix (libavutil/display.h): (x, y) goes to (ax + cy, bx + dy). Angles between the right ones go
+    /// to the nearest of them.
     init(displayMatrix matrix: UnsafePointer<Int32>) {
         let (a, b, c, d) = (Int64(matrix[0]), Int64(matrix[1]), Int64(matrix[3]), Int64(matrix[4]))
         transposed = abs(b) + abs(c) > abs(a) + abs(d)

@@ -13,8 +13,8 @@ final class PictureConverter {
         /// Where between the pixels subsampled colour was taken.
         var chromaLocation: AVChromaLocation = AVCHROMA_LOC_UNSPECIFIED
 
-        /// As libswscale's options take it, in 1/256 of a pixel; -513, libswscale's default, where colour is not subsampled. The unspecified is
-        /// taken for the centre.
+        /// As libswscale's options take it, in 1/256 of a pixel; -513, libswscale's default, where colour is not subsampled. The
+        /// unspecified is taken for the centre.
         fileprivate var chromaPosition: (horizontal: Int64, vertical: Int64) {
             guard let descriptor = av_pix_fmt_desc_get(format)?.pointee else { return (-513, -513) }
             let known = chromaLocation == AVCHROMA_LOC_UNSPECIFIED ? AVCHROMA_LOC_CENTER : chromaLocation

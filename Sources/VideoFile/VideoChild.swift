@@ -11,8 +11,8 @@ public enum VideoChild {
     /// First arguments that are for `run`.
     public static let commands = [decodeCommand, encodeCommand]
 
-    /// Does one clip, and returns the process's exit status. `arguments` begins with one of `commands`. Call it as the first thing in the process: it
-    /// gives up whatever the job does not need.
+    /// Does one clip, and returns the process's exit status. `arguments` begins with one of `commands`. Call it as the first thing in the
+    /// process: it gives up whatever the job does not need.
     public static func run(arguments: [String]) -> Int32 {
         do {
             guard arguments.count == 2, let request = try? JSONDecoder().decode(Request.self, from: Data(arguments[1].utf8)) else {

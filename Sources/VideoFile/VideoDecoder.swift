@@ -5,11 +5,11 @@ import Foundation
 public enum VideoDecoder {
     /// Reads the regular file behind `descriptor`, which stays open; nothing else is ever opened, whatever the file's contents name.
     ///
-    /// Frames are scaled by libswscale's bicubic filter and turned upright. Colours follow the matrix and range with which the file is tagged; untagged
-    /// ones are taken for BT.709 where the picture is at least 1280 wide or higher than 576, else for BT.601, limited range (as players do).
-    /// The transfer function and primaries stay as they are (no tone mapping), interlaced frames are not separated.
-    /// Presentation times are the file's, shifted to start at 0, with missing ones filled in by the frame rate; they increase.
-    /// The same file and options give the same pixels on the same kind of processor.
+    /// Frames are scaled by libswscale's bicubic filter and turned upright. Colours follow the matrix and range with which the file is
+    /// tagged; untagged ones are taken for BT.709 where the picture is at least 1280 wide or higher than 576, else for BT.601, limited
+    /// range (as players do). The transfer function and primaries stay as they are (no tone mapping), interlaced frames are not separated.
+    /// Presentation times are the file's, shifted to start at 0, with missing ones filled in by the frame rate; they increase. The same
+    /// file and options give the same pixels on the same kind of processor.
     /// - Parameter name: the file's name, for messages only.
     /// - Throws: `VideoFileError`.
     public static func decode(descriptor: Int32, name: String, options: DecodingOptions) throws -> VideoClip {

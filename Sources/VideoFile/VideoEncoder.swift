@@ -6,10 +6,10 @@ public enum VideoEncoder {
     /// Writes `clip` as H.264 in mp4 to the empty regular file behind `descriptor`, open for reading and writing. It stays open, and
     /// syncing it is the caller's business.
     ///
-    /// What every player opens: yuv420p, High profile, constant quality (crf 16), the index before the pictures (faststart). RGB is taken for
-    /// sRGB and converted with the BT.601 matrix to limited range; the file is tagged so (matrix smpte170m, primaries and transfer bt709):
-    /// players that ignore tags assume just that matrix. Presentation times are kept exactly, but for time bases that an mp4 file cannot hold (`VideoTiming.fittingMovie`).
-    /// The same clip gives the same bytes.
+    /// What every player opens: yuv420p, High profile, constant quality (crf 16), the index before the pictures (faststart). RGB is taken
+    /// for sRGB and converted with the BT.601 matrix to limited range; the file is tagged so (matrix smpte170m, primaries and transfer
+    /// bt709): players that ignore tags assume just that matrix. Presentation times are kept exactly, but for time bases that an mp4 file
+    /// cannot hold (`VideoTiming.fittingMovie`). The same clip gives the same bytes.
     /// - Throws: `VideoFileError`; sides must be even, and frames at least one.
     public static func encode(_ clip: VideoClip, descriptor: Int32, name: String = "the video") throws {
         try naming(name) {
@@ -31,7 +31,8 @@ extension VideoClip {
         guard pixels.count == frameCount * bytesPerFrame else {
             throw VideoFailure(
                 .input,
-                "cannot be written: \(frameCount) frames of \(width)x\(height) take \(frameCount * bytesPerFrame) bytes, not \(pixels.count)"
+                "cannot be written: \(frameCount) frames of \(width)x\(height) take \(frameCount * bytesPerFrame) bytes, "
+                    + "not \(pixels.count)"
             )
         }
         let latest: Int64 = 1 << 53
@@ -77,7 +78,8 @@ final class MovieWriter: FrameSink {
         else {
             throw VideoFailure(
                 .input,
-                "cannot be written at \(width)x\(height): H.264 for every player takes even sides of 2 to \(DecodingOptions.longestSide) pixels"
+                "cannot be written at \(width)x\(height): H.264 for every player takes even sides "
+                    + "of 2 to \(DecodingOptions.longestSide) pixels"
             )
         }
     }
@@ -112,8 +114,8 @@ final class MovieWriter: FrameSink {
         encoder.pointee.flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_BITEXACT
         av_opt_set(encoder.pointee.priv_data, "preset", "medium", 0)
         av_opt_set(encoder.pointee.priv_data, "crf", "16", 0)
-        // x264's vector code for macroblock trees (mbtree) reads memory that it has not written: the same pictures would give other bytes now
-        // and then.
+        // With x264's macroblock trees (mbtree), about one encoding in ten of the same small pictures comes out with other bytes (not so with
+        // asm=0).
         av_opt_set(encoder.pointee.priv_data, "mbtree", "0", 0)
         try check(avcodec_open2(encoder, codec, nil))
         try openContainer(encoder, header)

@@ -3,8 +3,8 @@ import Foundation
 /// Reads and writes videos in a process of its own for each, which sees that one file and nothing else of this process: a decoder that
 /// crashes, hangs or is taken over by a hostile file takes one clip with it.
 ///
-/// Calls return when the clip is read or written; the child is gone then, in any case. They may be made from any thread, at the same time. The child also dies with the
-/// thread that called.
+/// Calls return when the clip is read or written; the child is gone then, in any case. They may be made from any thread, at the same time.
+/// The child also dies with the thread that called.
 public struct VideoProcess: Sendable {
     /// The program to start; it must pass its arguments to `VideoChild.run` where the first is one of `VideoChild.commands`.
     public var program: URL
