@@ -40,7 +40,7 @@ extension Spool {
     }
 
     /// Makes a further job of a clip that was claimed before, for a sidecar that came after it.
-    /// - Returns: `nil` where there is no such clip, or it had a sidecar of this very name: then it waits for a new clip.
+    /// - Returns: `nil` where there is no such clip, or it had a sidecar of this name, whatever its type: then it waits for a new clip.
     public func joinEarlierClip(sidecar: String, now: Date = Date()) throws -> Job? {
         let dropped = DroppedName(sidecar)
         let stems = [dropped.stem, dropped.furtherEditOf].compactMap { $0?.precomposedStringWithCanonicalMapping }
@@ -48,14 +48,14 @@ extension Spool {
             let status = try FileSystem.status(folders.inboxPath + "/" + sidecar), status.isRegular
         else { return nil }
         let siblings = try store.records(ofClip: earlier.clip)
-        guard !siblings.contains(where: { $0.sidecarName.map { Array($0.utf8) } == Array(sidecar.utf8) }),
+        guard !siblings.contains(where: { $0.sidecarName.map { Array(DroppedName($0).stem.utf8) } == Array(dropped.stem.utf8) }),
             try sourcePath(among: siblings) != nil
         else { return nil }
         var record = JobRecord(
             id: idGenerator.next(now: now).rawValue, clip: earlier.clip, clipStem: earlier.clipStem, name: dropped.stem,
             sourceName: earlier.sourceName, inboxName: earlier.inboxName, sidecarName: sidecar, state: JobRecord.claiming,
-            submitted: now.toMilliseconds, clipDevice: earlier.clipDevice, clipInode: earlier.clipInode)
-        record.setSidecar(status)
+            submitted: now.toMilliseconds, clipIdentity: earlier.clipIdentity)
+        record.sidecarIdentity = status.identity
         try store.insert([record])
         let result = try completeClaims([record])[record.clip]
         if let problem = result?.problem { throw SpoolError(problem) }
@@ -84,8 +84,7 @@ extension Spool {
         // No stem: what lies in the inbox by chance under this name is not meant for the clip of a client.
         let record = JobRecord(
             id: id, clip: id, clipStem: "", name: DroppedName(name).stem, sourceName: name, inboxName: stagedName, sidecarName: nil,
-            state: JobRecord.claiming, settings: settings, submitted: now.toMilliseconds, clipDevice: Int64(bitPattern: status.device),
-            clipInode: Int64(bitPattern: status.inode))
+            state: JobRecord.claiming, settings: settings, submitted: now.toMilliseconds, clipIdentity: status.identity)
         try store.insert([record])
         let result = try completeClaims([record])[id]
         guard let job = result?.jobs.first else {
@@ -121,9 +120,8 @@ extension Spool {
                 id: id, clip: clip ?? id, clipStem: DroppedName(ready.clip).stem.precomposedStringWithCanonicalMapping,
                 name: DroppedName(sidecar).stem, sourceName: ready.clip, inboxName: ready.clip, sidecarName: sidecar,
                 state: JobRecord.claiming,
-                submitted: now.toMilliseconds, clipDevice: Int64(bitPattern: clipStatus.device),
-                clipInode: Int64(bitPattern: clipStatus.inode))
-            record.setSidecar(try present(sidecar))
+                submitted: now.toMilliseconds, clipIdentity: clipStatus.identity)
+            record.sidecarIdentity = try present(sidecar).identity
             return record
         }
     }
@@ -294,13 +292,6 @@ extension Spool {
             }
         }
         return nil
-    }
-}
-
-extension JobRecord {
-    fileprivate mutating func setSidecar(_ status: FileStatus) {
-        sidecarDevice = Int64(bitPattern: status.device)
-        sidecarInode = Int64(bitPattern: status.inode)
     }
 }
 

@@ -50,6 +50,9 @@ struct FileStatus: Equatable {
         }
     }
 
+    /// Tells this file from any other that ever has its name. The inode alone does not: a file system gives a freed one to the next file.
+    var identity: String { "\(device):\(inode):\(size):\(modifiedSeconds).\(modifiedNanoseconds)" }
+
     func isSameFile(as other: FileStatus) -> Bool { device == other.device && inode == other.inode }
 }
 

@@ -35,11 +35,9 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
     var outboxName: String?
     /// JSON.
     var figures: String?
-    // Which files they are, so that a name taken by another file meanwhile is not mistaken for them.
-    var clipDevice: Int64
-    var clipInode: Int64
-    var sidecarDevice: Int64?
-    var sidecarInode: Int64?
+    // `FileStatus.identity`, so that another file that took the name meanwhile is not mistaken for them.
+    var clipIdentity: String
+    var sidecarIdentity: String?
 
     var jobID: JobID { JobID(rawValue: id) }
     var sourceFile: String { Self.fileName("source", extensionOf: sourceName) }
@@ -58,14 +56,8 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
         return job
     }
 
-    func isClip(_ status: FileStatus) -> Bool {
-        status.isRegular && status.device == UInt64(bitPattern: clipDevice) && status.inode == UInt64(bitPattern: clipInode)
-    }
-
-    func isSidecar(_ status: FileStatus) -> Bool {
-        guard let sidecarDevice, let sidecarInode else { return false }
-        return status.isRegular && status.device == UInt64(bitPattern: sidecarDevice) && status.inode == UInt64(bitPattern: sidecarInode)
-    }
+    func isClip(_ status: FileStatus) -> Bool { status.isRegular && status.identity == clipIdentity }
+    func isSidecar(_ status: FileStatus) -> Bool { status.isRegular && status.identity == sidecarIdentity }
 
     static func fileName(_ role: String, extensionOf name: String) -> String {
         let fileExtension = DroppedName(name).fileExtension

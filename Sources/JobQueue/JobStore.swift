@@ -58,10 +58,8 @@ public final class JobStore {
                 table.column("error", .text)
                 table.column("outboxName", .text)
                 table.column("figures", .text)
-                table.column("clipDevice", .integer).notNull()
-                table.column("clipInode", .integer).notNull()
-                table.column("sidecarDevice", .integer)
-                table.column("sidecarInode", .integer)
+                table.column("clipIdentity", .text).notNull()
+                table.column("sidecarIdentity", .text)
             }
             try database.create(index: "jobByState", on: "job", columns: ["state", "id"])
         }

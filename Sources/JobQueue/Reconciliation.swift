@@ -56,7 +56,7 @@ extension Spool {
         var record = record
         if inInbox || elsewhere, sidecar || record.settings != nil {
             record.state = JobRecord.claiming
-            if !sidecar, try !sidecarIsInInbox(record) { (record.sidecarName, record.sidecarDevice, record.sidecarInode) = (nil, nil, nil) }
+            if !sidecar, try !sidecarIsInInbox(record) { (record.sidecarName, record.sidecarIdentity) = (nil, nil) }
             try store.update([record])
         } else {
             try FileSystem.makeFolder(folders.workFolder(record.jobID))

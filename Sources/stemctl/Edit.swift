@@ -2,6 +2,7 @@ import ArgumentParser
 import ClipEdit
 import EditSettings
 import Foundation
+import JobQueue
 import StableDiffusion
 import Tensor
 import VideoFile
@@ -42,7 +43,7 @@ struct Edit: ParsableCommand {
         defer { line.finish() }
         show(EditProgress(stage: .load, step: 0, steps: 1, frames: 0))
         let edit = try ClipEdit(
-            model: try StableDiffusionModel(folder: ModelsFolder.find(settings.model)), settings: settings,
+            model: try StableDiffusionModel(folder: modelFolder(settings.model)), settings: settings,
             video: VideoProcess(program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()))
         var figures = try edit.run(
             input: input, output: output, measuring: .init(reconstruction: metrics != nil, truth: truth),
@@ -54,5 +55,11 @@ struct Edit: ParsableCommand {
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             try encoder.encode(figures).write(to: URL(fileURLWithPath: metrics), options: .atomic)
         }
+    }
+
+    /// A path as it is (anything with a slash), a bare name below the models folder.
+    private func modelFolder(_ model: String?) throws -> URL {
+        if let model, model.contains("/") { return URL(fileURLWithPath: model) }
+        return URL(fileURLWithPath: try ModelFolders(path: ModelFolders.defaultPath(), defaultName: ModelFolders.ownModel).folder(named: model))
     }
 }

@@ -27,7 +27,7 @@ struct Stemd: ParsableCommand {
     var models: String?
 
     @Option(help: ArgumentHelp("The model of jobs that name none.", valueName: "name"))
-    var defaultModel = "tiny-world"
+    var defaultModel = ModelFolders.ownModel
 
     @Option(help: ArgumentHelp("The worker's program. (default: stem-worker beside this program)", valueName: "path"))
     var workerProgram: String?
@@ -49,14 +49,13 @@ struct Stemd: ParsableCommand {
         bootstrapLogging(program: "stemd")
         let logger = Logger(label: "stemd")
         do {
-            let here = Program.folder
             let daemon = try Daemon(
                 root: URL(filePath: root, directoryHint: .isDirectory),
                 models: ModelFolders(
-                    path: models.map { URL(filePath: $0).path(percentEncoded: false) } ?? ModelFolders.defaultPath(near: here),
+                    path: models.map { URL(filePath: $0).path(percentEncoded: false) } ?? ModelFolders.defaultPath(),
                     defaultName: defaultModel),
                 workerProgram: WorkerProgram(
-                    path: workerProgram.map { URL(filePath: $0).path(percentEncoded: false) } ?? here + "/stem-worker",
+                    path: workerProgram.map { URL(filePath: $0).path(percentEncoded: false) } ?? ModelFolders.executableFolder + "/stem-worker",
                     threads: threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / workers)),
                 workers: workers, signals: signals, logger: logger)
             try daemon.run()

@@ -14,7 +14,7 @@ import Testing
         JobRecord(
             id: id, clip: id, clipStem: "c", name: "c", sourceName: "c.mp4", inboxName: "c.mp4", sidecarName: "c.txt", state: state,
             settings: EditSettings(prompt: "x", size: FrameSize(width: 64, height: 128), seed: .max),
-            submitted: Date(timeIntervalSince1970: 1_700_000_000.125), clipDevice: 1, clipInode: -2)
+            submitted: Date(timeIntervalSince1970: 1_700_000_000.125), clipIdentity: "1:2:3:4.5")
     }
 
     @Test("every commit is on the disk: WAL with synchronous FULL, really in force")

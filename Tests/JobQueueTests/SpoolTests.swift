@@ -146,8 +146,18 @@ final class TestSpool {
         #expect((second.name, second.sourceName, second.settings?.prompt, second.state) == ("c.2", "c.mp4", "a dog", .queued))
         #expect(folder.inode("work/\(second.id)/source.mp4") == clip)
         #expect(folder.names("inbox").isEmpty)
-        folder.drop("inbox/c.yaml", "prompt: a cow")
-        #expect(try test.spool.joinEarlierClip(sidecar: "c.yaml")?.name == "c")
+    }
+
+    @Test("an unnumbered sidecar joins a clip that had none, and waits for a new clip where it had one of any type")
+    func unnumberedSidecarLater() throws {
+        folder.drop("inbox/d.mp4")
+        folder.drop("inbox/d.2.txt", "a dog")
+        _ = try test.spool.claim([ReadyClip(clip: "d.mp4", sidecars: ["d.2.txt"])])
+        folder.drop("inbox/d.yaml", "prompt: a cow")
+        #expect(try test.spool.joinEarlierClip(sidecar: "d.yaml")?.name == "d")
+        folder.drop("inbox/d.txt", "for tomorrow's clip")
+        #expect(try test.spool.joinEarlierClip(sidecar: "d.txt") == nil)
+        #expect(folder.names("inbox") == ["d.txt"])
     }
 
     @Test("a sidecar of a name that the clip had waits for a new clip")

@@ -101,6 +101,6 @@ import VideoFile
         try second.run()
         second.waitUntilExit()
         #expect(second.terminationStatus != 0)
-        #expect(try service.status().workers.count == 1)
+        try service.eventually("the first one works on") { try service.status().workers.count == 1 }
     }
 }

@@ -1,15 +1,20 @@
 import Foundation
-import JobQueue
 
 /// Where the models lie.
-struct ModelFolders {
+public struct ModelFolders: Sendable {
+    /// The model that comes with stemd.
+    public static let ownModel = "tiny-world"
+
     /// The folder that holds one folder a model.
-    var path: String
+    public var path: String
     /// The model of jobs that name none.
-    var defaultName: String
+    public var defaultName: String
+
+    public init(path: String, defaultName: String) { (self.path, self.defaultName) = (path, defaultName) }
 
     /// `$STEMD_MODELS`, or a folder `Models` beside the executable or above it (as in a build tree), or the system's.
-    static func defaultPath(near executableFolder: String) -> String {
+    /// - Parameter executableFolder: where the running program lies.
+    public static func defaultPath(near executableFolder: String = ModelFolders.executableFolder) -> String {
         if let path = ProcessInfo.processInfo.environment["STEMD_MODELS"], !path.isEmpty { return path }
         var folder = executableFolder
         while folder.count > 1 {
@@ -22,7 +27,7 @@ struct ModelFolders {
 
     /// The absolute path of a model's folder.
     /// - Throws: `MissingModel`
-    func folder(named name: String?) throws -> String {
+    public func folder(named name: String?) throws -> String {
         let name = name ?? defaultName
         let folder = path + "/" + name
         guard Self.isFolder(folder) else {
@@ -34,12 +39,18 @@ struct ModelFolders {
         return folder
     }
 
+    /// The folder that this program's own executable lies in, links resolved, without a slash at its end.
+    public static var executableFolder: String {
+        let path = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+        return (path as NSString).deletingLastPathComponent
+    }
+
     private static func isFolder(_ path: String) -> Bool {
         var isFolder: ObjCBool = false
         return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
     }
 }
 
-struct MissingModel: Error, CustomStringConvertible {
-    let description: String
+public struct MissingModel: Error, CustomStringConvertible {
+    public let description: String
 }
