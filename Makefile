@@ -8,7 +8,7 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # One configuration for programs and tests, so that neither builds the other's modules anew.
 SWIFT_FLAGS = --configuration release -Xswiftc -enable-testing
 
-.PHONY: all build deps demo test clean
+.PHONY: all build deps demo test format clean
 
 all: build
 
@@ -31,6 +31,10 @@ demo: build
 test: deps
 	swift build $(SWIFT_FLAGS) --build-tests
 	swift test $(SWIFT_FLAGS) --skip-build
+
+# Layout by `swift format` with its defaults.
+format:
+	swift format --in-place --recursive Sources Tests Package.swift
 
 clean:
 	rm -rf .build demo

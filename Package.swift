@@ -1,68 +1,91 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-/// A C library of the system: a module map (and at most one shim header) under Sources/, found by pkg-config where it has a file for it.
+/// A C library of the system: a module map (and at most one shim header) under Sources/, found by
+/// pkg-config where it has a file for it.
 func system(_ name: String, pkgConfig: String? = nil, package: String) -> Target {
-    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
+  .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
 }
 
-let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let argumentParser = Target.Dependency.product(
+  name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let package = Package(
-    name: "stemd",
-    products: [
-        .executable(name: "stemd", targets: ["stemd"]),
-        .executable(name: "stem-worker", targets: ["stem-worker"]),
-        .executable(name: "stemctl", targets: ["stemctl"]),
-    ],
-    dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
-        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
-    ],
-    targets: [
-        // The C libraries.
-        system("COneDNN", package: "libdnnl-dev"),
-        system("COpenBLAS", pkgConfig: "openblas", package: "libopenblas-openmp-dev"),
-        system("COpenMP", package: "libgomp1"),
-        system("CLibAV", pkgConfig: "libavformat", package: "libavformat-dev"),
-        system("CZeroMQ", package: "libzmq3-dev"),
-        system("CSystemd", pkgConfig: "libsystemd", package: "libsystemd-dev"),
-        system("CLinux", package: "libc6-dev"),
+  name: "stemd",
+  products: [
+    .executable(name: "stemd", targets: ["stemd"]),
+    .executable(name: "stem-worker", targets: ["stem-worker"]),
+    .executable(name: "stemctl", targets: ["stemctl"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+  ],
+  targets: [
+    // The C libraries.
+    system("COneDNN", package: "libdnnl-dev"),
+    system("COpenBLAS", pkgConfig: "openblas", package: "libopenblas-openmp-dev"),
+    system("COpenMP", package: "libgomp1"),
+    system("CLibAV", pkgConfig: "libavformat", package: "libavformat-dev"),
+    system("CZeroMQ", package: "libzmq3-dev"),
+    system("CSystemd", pkgConfig: "libsystemd", package: "libsystemd-dev"),
+    system("CLinux", package: "libc6-dev"),
 
-        // What the project exists for; each imports only from above itself.
-        .target(name: "EditSettings"),
-        .target(name: "Tensor", dependencies: ["COneDNN", "COpenBLAS", "COpenMP"]),
-        .target(name: "StableDiffusion", dependencies: ["Tensor"]),
-        .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
-        .target(name: "VideoFile", dependencies: ["CLibAV", "CLinux"]),
-        .target(name: "ClipEdit", dependencies: ["VideoEditing", "VideoFile", "StableDiffusion", "Tensor", "EditSettings"]),
-        .target(name: "Journal", dependencies: ["CSystemd", logging]),
-        .target(name: "JobQueue", dependencies: ["CLinux", "EditSettings", logging, .product(name: "GRDB", package: "GRDB.swift"), "Yams"]),
-        .target(name: "Messaging", dependencies: ["CLinux", "CZeroMQ", "EditSettings", "JobQueue"]),
+    // What the project exists for; each imports only from above itself.
+    .target(name: "EditSettings"),
+    .target(name: "Tensor", dependencies: ["COneDNN", "COpenBLAS", "COpenMP"]),
+    .target(name: "StableDiffusion", dependencies: ["Tensor"]),
+    .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
+    .target(name: "VideoFile", dependencies: ["CLibAV", "CLinux"]),
+    .target(
+      name: "ClipEdit",
+      dependencies: ["VideoEditing", "VideoFile", "StableDiffusion", "Tensor", "EditSettings"]),
+    .target(name: "Journal", dependencies: ["CSystemd", logging]),
+    .target(
+      name: "JobQueue",
+      dependencies: [
+        "CLinux", "EditSettings", logging, .product(name: "GRDB", package: "GRDB.swift"), "Yams",
+      ]),
+    .target(name: "Messaging", dependencies: ["CLinux", "CZeroMQ", "EditSettings", "JobQueue"]),
 
-        // The programs.
-        .executableTarget(name: "stemd", dependencies: ["EditSettings", "JobQueue", "Messaging", "Journal", "CLinux", "CSystemd", argumentParser, logging]),
-        .executableTarget(
-            name: "stem-worker",
-            dependencies: [
-                "ClipEdit", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", "Journal", "CLinux", argumentParser, logging,
-            ]),
-        .executableTarget(
-            name: "stemctl",
-            dependencies: [
-                "ClipEdit", "VideoEditing", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", "Journal", argumentParser,
-            ]),
+    // The programs.
+    .executableTarget(
+      name: "stemd",
+      dependencies: [
+        "EditSettings", "JobQueue", "Messaging", "Journal", "CLinux", "CSystemd", argumentParser,
+        logging,
+      ]),
+    .executableTarget(
+      name: "stem-worker",
+      dependencies: [
+        "ClipEdit", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", "Journal",
+        "CLinux", argumentParser, logging,
+      ]),
+    .executableTarget(
+      name: "stemctl",
+      dependencies: [
+        "ClipEdit", "VideoEditing", "StableDiffusion", "Tensor", "VideoFile", "JobQueue",
+        "Messaging", "Journal", argumentParser,
+      ]),
 
-        .testTarget(name: "TensorTests", dependencies: ["Tensor"]),
-        .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),
-        .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"], exclude: ["Goldens"]),
-        .testTarget(name: "VideoFileTests", dependencies: ["VideoFile", "stem-worker"]),
-        .testTarget(name: "JobQueueTests", dependencies: ["JobQueue", "EditSettings", "CLinux", .product(name: "GRDB", package: "GRDB.swift")]),
-        .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Journal", "stem-worker", "stemctl", logging]),
-        .testTarget(name: "ServiceTests", dependencies: ["JobQueue", "Messaging", "VideoFile", "stemd", "stem-worker", "stemctl"]),
-    ],
-    swiftLanguageModes: [.v6]
+    .testTarget(name: "TensorTests", dependencies: ["Tensor"]),
+    .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),
+    .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"], exclude: ["Goldens"]),
+    .testTarget(name: "VideoFileTests", dependencies: ["VideoFile", "stem-worker"]),
+    .testTarget(
+      name: "JobQueueTests",
+      dependencies: [
+        "JobQueue", "EditSettings", "CLinux", .product(name: "GRDB", package: "GRDB.swift"),
+      ]),
+    .testTarget(
+      name: "MessagingTests",
+      dependencies: ["Messaging", "Journal", "stem-worker", "stemctl", logging]),
+    .testTarget(
+      name: "ServiceTests",
+      dependencies: ["JobQueue", "Messaging", "VideoFile", "stemd", "stem-worker", "stemctl"]),
+  ],
+  swiftLanguageModes: [.v6]
 )

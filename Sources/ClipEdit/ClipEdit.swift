@@ -5,148 +5,191 @@ import Tensor
 import VideoEditing
 import VideoFile
 
-/// One edit from file to file: what a worker does for a job and `stemctl edit` does in the foreground.
+/// One edit from file to file: what a worker does for a job and `stemctl edit` does in the
+/// foreground.
 public struct ClipEdit {
-    /// What to measure besides the time.
-    public struct Measurement: Sendable {
-        /// Reconstruct the clip from its inversion; costs a third again of the time.
-        public var reconstruction: Bool
-        /// The path of a clip that shows the perfect edit.
-        public var truth: String?
+  /// What to measure besides the time.
+  public struct Measurement: Sendable {
+    /// Reconstruct the clip from its inversion; costs a third again of the time.
+    public var reconstruction: Bool
+    /// The path of a clip that shows the perfect edit.
+    public var truth: String?
 
-        public init(reconstruction: Bool = false, truth: String? = nil) { (self.reconstruction, self.truth) = (reconstruction, truth) }
+    public init(reconstruction: Bool = false, truth: String? = nil) {
+      (self.reconstruction, self.truth) = (reconstruction, truth)
+    }
+  }
+
+  private let model: StableDiffusionModel
+  private let settings: EditSettings
+  private let video: VideoProcess
+
+  /// - Throws: `ClipEditError` where the model cannot do what the settings ask for.
+  public init(model: StableDiffusionModel, settings: EditSettings, video: VideoProcess) throws {
+    (self.model, self.settings, self.video) = (model, settings, video)
+    let multiple = model.autoencoder.scale
+    if let size = settings.size, size.width % multiple != 0 || size.height % multiple != 0 {
+      throw ClipEditError(
+        "the size \(size) does not fit this model: width and height must be multiples of \(multiple)"
+      )
+    }
+    _ = try model.scheduler.timesteps(settings.steps)
+  }
+
+  /// - Parameters:
+  ///   - input: the clip's path.
+  ///   - output: the path of the edited mp4; it appears whole or not at all, in place of what was
+  ///     there.
+  ///   - note: told in a sentence what the person who sent the clip should know.
+  ///   - progress: told at every step; what it throws ends the edit.
+  public func run(
+    input: String, output: String, measuring measurement: Measurement = Measurement(),
+    note: (String) -> Void = { _ in },
+    progress: (EditProgress) throws -> Void
+  ) throws -> EditFigures {
+    var clock = StageClock()
+    func report(_ update: EditProgress) throws {
+      clock.enter(update.stage)
+      try progress(update)
+    }
+    for (name, prompt) in [
+      ("prompt", settings.prompt), ("source_prompt", settings.sourcePrompt),
+      ("negative_prompt", settings.negativePrompt),
+    ] {
+      let (count, capacity) = (model.tokenizer.tokenCount(of: prompt), model.tokenizer.capacity)
+      if count > capacity {
+        note("the \(name) has \(count) tokens, of which this model reads the first \(capacity)")
+      }
     }
 
-    private let model: StableDiffusionModel
-    private let settings: EditSettings
-    private let video: VideoProcess
+    try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0))
+    let clip = try video.decode(
+      path: input, options: DecodingOptions(size: workingSize, frames: settings.frames))
+    clip.warnings.forEach(note)
+    let truth = try measurement.truth.map { try frames(ofTruth: $0, like: clip) }
+    let source = Tensor(
+      pixels: clip.pixels, frames: clip.frameCount, height: clip.height, width: clip.width)
 
-    /// - Throws: `ClipEditError` where the model cannot do what the settings ask for.
-    public init(model: StableDiffusionModel, settings: EditSettings, video: VideoProcess) throws {
-        (self.model, self.settings, self.video) = (model, settings, video)
-        let multiple = model.autoencoder.scale
-        if let size = settings.size, size.width % multiple != 0 || size.height % multiple != 0 {
-            throw ClipEditError("the size \(size) does not fit this model: width and height must be multiples of \(multiple)")
-        }
-        _ = try model.scheduler.timesteps(settings.steps)
+    let edit = VideoEdit(model: model, settings: settings, reconstructs: measurement.reconstruction)
+    let result = try edit.run(frames: source, progress: report)
+    guard result.edited.isFinite else {
+      throw ClipEditError(
+        "the model gave numbers that are not finite: its weights are damaged, or the guidance of \(settings.guidance) is too much for it"
+      )
     }
 
-    /// - Parameters:
-    ///   - input: the clip's path.
-    ///   - output: the path of the edited mp4; it appears whole or not at all, in place of what was there.
-    ///   - note: told in a sentence what the person who sent the clip should know.
-    ///   - progress: told at every step; what it throws ends the edit.
-    public func run(
-        input: String, output: String, measuring measurement: Measurement = Measurement(), note: (String) -> Void = { _ in },
-        progress: (EditProgress) throws -> Void
-    ) throws -> EditFigures {
-        var clock = StageClock()
-        func report(_ update: EditProgress) throws {
-            clock.enter(update.stage)
-            try progress(update)
-        }
-        for (name, prompt) in [("prompt", settings.prompt), ("source_prompt", settings.sourcePrompt), ("negative_prompt", settings.negativePrompt)] {
-            let (count, capacity) = (model.tokenizer.tokenCount(of: prompt), model.tokenizer.capacity)
-            if count > capacity { note("the \(name) has \(count) tokens, of which this model reads the first \(capacity)") }
-        }
+    try report(
+      EditProgress(stage: .encode, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
+    try write(
+      VideoClip(
+        width: clip.width, height: clip.height, timing: clip.timing, pixels: result.edited.pixels),
+      to: output)
 
-        try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0))
-        let clip = try video.decode(path: input, options: DecodingOptions(size: workingSize, frames: settings.frames))
-        clip.warnings.forEach(note)
-        let truth = try measurement.truth.map { try frames(ofTruth: $0, like: clip) }
-        let source = Tensor(pixels: clip.pixels, frames: clip.frameCount, height: clip.height, width: clip.width)
-
-        let edit = VideoEdit(model: model, settings: settings, reconstructs: measurement.reconstruction)
-        let result = try edit.run(frames: source, progress: report)
-        guard result.edited.isFinite else { throw ClipEditError("the model gave numbers that are not finite: its weights are damaged, or the guidance of \(settings.guidance) is too much for it") }
-
-        try report(EditProgress(stage: .encode, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
-        try write(VideoClip(width: clip.width, height: clip.height, timing: clip.timing, pixels: result.edited.pixels), to: output)
-
-        try report(EditProgress(stage: .measure, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
-        var figures = EditFigures(
-            frames: clip.frameCount, size: FrameSize(width: clip.width, height: clip.height), frameRate: clip.timing.frameRate.value)
-        figures.reconstructionPSNR = result.reconstructed.flatMap { peakSignalToNoiseRatio($0, source).finite }
-        if let truth {
-            let changed = changedPixels(source, truth)
-            figures.editPSNR = peakSignalToNoiseRatio(result.edited, truth).finite
-            figures.uneditedPSNR = peakSignalToNoiseRatio(source, truth).finite
-            figures.changedPSNR = peakSignalToNoiseRatio(result.edited, truth, mask: changed).finite
-            figures.changedUneditedPSNR = peakSignalToNoiseRatio(source, truth, mask: changed).finite
-        }
-        figures.seconds = clock.finish()
-        return figures
+    try report(
+      EditProgress(stage: .measure, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
+    var figures = EditFigures(
+      frames: clip.frameCount, size: FrameSize(width: clip.width, height: clip.height),
+      frameRate: clip.timing.frameRate.value)
+    figures.reconstructionPSNR = result.reconstructed.flatMap {
+      peakSignalToNoiseRatio($0, source).finite
     }
-
-    private var workingSize: DecodingOptions.Size {
-        if let size = settings.size { return .exactly(width: size.width, height: size.height) }
-        // As many pixels as the model was made for. Sides of four latent pixels keep all but the deepest level of the UNet whole.
-        return .fitting(area: model.nativeSize * model.nativeSize, multiple: 4 * model.autoencoder.scale)
+    if let truth {
+      let changed = changedPixels(source, truth)
+      figures.editPSNR = peakSignalToNoiseRatio(result.edited, truth).finite
+      figures.uneditedPSNR = peakSignalToNoiseRatio(source, truth).finite
+      figures.changedPSNR = peakSignalToNoiseRatio(result.edited, truth, mask: changed).finite
+      figures.changedUneditedPSNR = peakSignalToNoiseRatio(source, truth, mask: changed).finite
     }
+    figures.seconds = clock.finish()
+    return figures
+  }
 
-    private func frames(ofTruth path: String, like clip: VideoClip) throws -> Tensor {
-        let truth = try video.decode(path: path, options: DecodingOptions(size: .exactly(width: clip.width, height: clip.height), frames: clip.frameCount))
-        guard truth.frameCount == clip.frameCount else {
-            throw ClipEditError("the truth \(path) has only \(truth.frameCount) frames, but the clip has \(clip.frameCount)")
-        }
-        return Tensor(pixels: truth.pixels, frames: truth.frameCount, height: truth.height, width: truth.width)
+  private var workingSize: DecodingOptions.Size {
+    if let size = settings.size { return .exactly(width: size.width, height: size.height) }
+    // As many pixels as the model was made for. Sides of four latent pixels keep all but the
+    // deepest level of the UNet whole.
+    return .fitting(
+      area: model.nativeSize * model.nativeSize, multiple: 4 * model.autoencoder.scale)
+  }
+
+  private func frames(ofTruth path: String, like clip: VideoClip) throws -> Tensor {
+    let truth = try video.decode(
+      path: path,
+      options: DecodingOptions(
+        size: .exactly(width: clip.width, height: clip.height), frames: clip.frameCount))
+    guard truth.frameCount == clip.frameCount else {
+      throw ClipEditError(
+        "the truth \(path) has only \(truth.frameCount) frames, but the clip has \(clip.frameCount)"
+      )
     }
+    return Tensor(
+      pixels: truth.pixels, frames: truth.frameCount, height: truth.height, width: truth.width)
+  }
 
-    /// Written aside, synced, renamed: whoever looks sees the old file or the whole new one.
-    private func write(_ clip: VideoClip, to output: String) throws {
-        let target = URL(fileURLWithPath: output)
-        let aside = target.deletingLastPathComponent().appending(path: ".\(target.lastPathComponent).\(getpid()).part").path(percentEncoded: false)
+  /// Written aside, synced, renamed: whoever looks sees the old file or the whole new one.
+  private func write(_ clip: VideoClip, to output: String) throws {
+    let target = URL(fileURLWithPath: output)
+    let aside = target.deletingLastPathComponent().appending(
+      path: ".\(target.lastPathComponent).\(getpid()).part"
+    ).path(percentEncoded: false)
+    unlink(aside)
+    try video.encode(clip, to: aside)
+    func check(_ status: Int32) throws {
+      guard status == 0 else {
+        let code = errno
         unlink(aside)
-        try video.encode(clip, to: aside)
-        func check(_ status: Int32) throws {
-            guard status == 0 else {
-                let code = errno
-                unlink(aside)
-                throw ClipEditError("\(output) cannot be written: \(String(cString: strerror(code)))", mayPass: code == ENOSPC || code == EDQUOT)
-            }
-        }
-        let descriptor = open(aside, O_RDONLY | O_CLOEXEC)
-        defer { close(descriptor) }
-        try check(descriptor < 0 ? -1 : fsync(descriptor))
-        try check(rename(aside, target.path(percentEncoded: false)))
-        let folder = open(target.deletingLastPathComponent().path(percentEncoded: false), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        defer { close(folder) }
-        try check(folder < 0 ? -1 : fsync(folder))
+        throw ClipEditError(
+          "\(output) cannot be written: \(String(cString: strerror(code)))",
+          mayPass: code == ENOSPC || code == EDQUOT)
+      }
     }
+    let descriptor = open(aside, O_RDONLY | O_CLOEXEC)
+    defer { close(descriptor) }
+    try check(descriptor < 0 ? -1 : fsync(descriptor))
+    try check(rename(aside, target.path(percentEncoded: false)))
+    let folder = open(
+      target.deletingLastPathComponent().path(percentEncoded: false),
+      O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    defer { close(folder) }
+    try check(folder < 0 ? -1 : fsync(folder))
+  }
 }
 
 /// Why an edit did not come about, as a sentence.
 public struct ClipEditError: Error, CustomStringConvertible, Sendable {
-    public let description: String
-    /// Whether another attempt may succeed.
-    public let mayPass: Bool
+  public let description: String
+  /// Whether another attempt may succeed.
+  public let mayPass: Bool
 
-    init(_ description: String, mayPass: Bool = false) { (self.description, self.mayPass) = (description, mayPass) }
+  init(_ description: String, mayPass: Bool = false) {
+    (self.description, self.mayPass) = (description, mayPass)
+  }
 }
 
 /// Wall-clock seconds by stage.
 private struct StageClock {
-    private var seconds: [String: Double] = [:]
-    private var current: (stage: EditProgress.Stage, since: ContinuousClock.Instant)?
+  private var seconds: [String: Double] = [:]
+  private var current: (stage: EditProgress.Stage, since: ContinuousClock.Instant)?
 
-    mutating func enter(_ stage: EditProgress.Stage) {
-        guard stage != current?.stage else { return }
-        leave()
-        current = (stage, .now)
-    }
+  mutating func enter(_ stage: EditProgress.Stage) {
+    guard stage != current?.stage else { return }
+    leave()
+    current = (stage, .now)
+  }
 
-    mutating func finish() -> [String: Double] {
-        leave()
-        return seconds
-    }
+  mutating func finish() -> [String: Double] {
+    leave()
+    return seconds
+  }
 
-    private mutating func leave() {
-        guard let current else { return }
-        seconds[current.stage.rawValue, default: 0] += ((ContinuousClock.now - current.since) / .seconds(1) * 1000).rounded() / 1000
-    }
+  private mutating func leave() {
+    guard let current else { return }
+    seconds[current.stage.rawValue, default: 0] +=
+      ((ContinuousClock.now - current.since) / .seconds(1) * 1000).rounded() / 1000
+  }
 }
 
-extension Optional<Double> {
-    /// JSON has no infinity, which equal pictures score.
-    fileprivate var finite: Double? { flatMap { $0.isFinite ? $0 : nil } }
+extension Double? {
+  /// JSON has no infinity, which equal pictures score.
+  fileprivate var finite: Double? { flatMap { $0.isFinite ? $0 : nil } }
 }

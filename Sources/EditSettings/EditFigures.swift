@@ -1,36 +1,39 @@
-/// What a finished edit has to say about itself; goes into `result.json` and metrics files as it is.
+/// What a finished edit has to say about itself; goes into `result.json` and metrics files as it
+/// is.
 public struct EditFigures: Codable, Sendable, Equatable {
-    public var frames: Int
-    public var size: FrameSize
-    /// Frames per second.
-    public var frameRate: Double
-    /// Wall-clock seconds by stage.
-    public var seconds: [String: Double]
-    /// What the inversion kept: dB against the scaled input frames, before video encoding; where a reconstruction was made.
-    public var reconstructionPSNR: Double?
-    /// Against the truth of a perfect edit, where one is known: dB over whole frames.
-    public var editPSNR: Double?
-    /// What doing nothing scores: the source against the truth.
-    public var uneditedPSNR: Double?
-    /// The edit against the truth, over the pixels in which source and truth differ by more than 8/255.
-    public var changedPSNR: Double?
-    /// What doing nothing scores over those pixels.
-    public var changedUneditedPSNR: Double?
+  public var frames: Int
+  public var size: FrameSize
+  /// Frames per second.
+  public var frameRate: Double
+  /// Wall-clock seconds by stage.
+  public var seconds: [String: Double]
+  /// What the inversion kept: dB against the scaled input frames, before video encoding; where a
+  /// reconstruction was made.
+  public var reconstructionPSNR: Double?
+  /// Against the truth of a perfect edit, where one is known: dB over whole frames.
+  public var editPSNR: Double?
+  /// What doing nothing scores: the source against the truth.
+  public var uneditedPSNR: Double?
+  /// The edit against the truth, over the pixels in which source and truth differ by more than
+  /// 8/255.
+  public var changedPSNR: Double?
+  /// What doing nothing scores over those pixels.
+  public var changedUneditedPSNR: Double?
 
-    public init(frames: Int, size: FrameSize, frameRate: Double) {
-        self.frames = frames
-        self.size = size
-        self.frameRate = frameRate
-        seconds = [:]
-    }
+  public init(frames: Int, size: FrameSize, frameRate: Double) {
+    self.frames = frames
+    self.size = size
+    self.frameRate = frameRate
+    seconds = [:]
+  }
 
-    enum CodingKeys: String, CodingKey {
-        case frames, size, seconds
-        case frameRate = "frame_rate"
-        case reconstructionPSNR = "reconstruction_psnr"
-        case editPSNR = "edit_psnr"
-        case uneditedPSNR = "unedited_psnr"
-        case changedPSNR = "changed_psnr"
-        case changedUneditedPSNR = "changed_unedited_psnr"
-    }
+  enum CodingKeys: String, CodingKey {
+    case frames, size, seconds
+    case frameRate = "frame_rate"
+    case reconstructionPSNR = "reconstruction_psnr"
+    case editPSNR = "edit_psnr"
+    case uneditedPSNR = "unedited_psnr"
+    case changedPSNR = "changed_psnr"
+    case changedUneditedPSNR = "changed_unedited_psnr"
+  }
 }

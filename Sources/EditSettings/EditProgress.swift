@@ -1,24 +1,28 @@
 /// Where a running edit is; what every place that shows progress shows.
 public struct EditProgress: Codable, Sendable, Equatable {
-    /// The stations of an edit, in their order.
-    public enum Stage: String, Codable, Sendable, CaseIterable {
-        case load, decode, encodeLatents = "encode-latents", invert, reconstruct, edit, decodeLatents = "decode-latents", encode, measure
-    }
+  /// The stations of an edit, in their order.
+  public enum Stage: String, Codable, Sendable, CaseIterable {
+    case load, decode
+    case encodeLatents = "encode-latents"
+    case invert, reconstruct, edit
+    case decodeLatents = "decode-latents"
+    case encode, measure
+  }
 
-    public var stage: Stage
-    /// Steps of this stage that are done, of `steps`.
-    public var step: Int
-    public var steps: Int
-    /// Frames of the clip; 0 while unknown.
-    public var frames: Int
-    /// Estimated seconds until the whole edit is done; `nil` while nothing is known.
-    public var secondsLeft: Double?
+  public var stage: Stage
+  /// Steps of this stage that are done, of `steps`.
+  public var step: Int
+  public var steps: Int
+  /// Frames of the clip; 0 while unknown.
+  public var frames: Int
+  /// Estimated seconds until the whole edit is done; `nil` while nothing is known.
+  public var secondsLeft: Double?
 
-    public init(stage: Stage, step: Int, steps: Int, frames: Int, secondsLeft: Double? = nil) {
-        self.stage = stage
-        self.step = step
-        self.steps = steps
-        self.frames = frames
-        self.secondsLeft = secondsLeft
-    }
+  public init(stage: Stage, step: Int, steps: Int, frames: Int, secondsLeft: Double? = nil) {
+    self.stage = stage
+    self.step = step
+    self.steps = steps
+    self.frames = frames
+    self.secondsLeft = secondsLeft
+  }
 }

@@ -1,83 +1,88 @@
-/// What a person asks for when they want a video edited: the one vocabulary that the sidecar file, the control socket, the command line
-/// and the editing engine share. It holds no behaviour but its own limits, so that the daemon can check a request without linking the engine.
+/// What a person asks for when they want a video edited: the one vocabulary that the sidecar file,
+/// the control socket, the command line and the editing engine share. It holds no behaviour but its
+/// own limits, so that the daemon can check a request without linking the engine.
 public struct EditSettings: Codable, Sendable, Equatable {
-    /// What the edited video should show.
-    public var prompt: String
-    /// What the video shows now; empty where the user did not say.
-    public var sourcePrompt: String
-    /// What the edited video should not show; the unconditional branch of classifier-free guidance.
-    public var negativePrompt: String
-    public var method: EditingMethod
-    public var inversion: InversionMethod
-    /// DDIM steps, of the inversion and of the edit alike; 1 … 1000.
-    public var steps: Int
-    /// Classifier-free guidance scale; 0 … 100.
-    public var guidance: Double
-    /// Edit only this many frames from the clip's start; `nil` for all of them.
-    public var frames: Int?
-    /// The working size; `nil` for one that fits the model and keeps the clip's shape.
-    public var size: FrameSize?
-    public var seed: UInt64
-    /// STEM: how many bases summarise the video (m in the paper).
-    public var bases: Int
-    /// STEM: how many rounds of expectation maximisation find them (R in the paper).
-    public var iterations: Int
-    /// A folder's name below the models folder; `nil` for the default model.
-    public var model: String?
+  /// What the edited video should show.
+  public var prompt: String
+  /// What the video shows now; empty where the user did not say.
+  public var sourcePrompt: String
+  /// What the edited video should not show; the unconditional branch of classifier-free guidance.
+  public var negativePrompt: String
+  public var method: EditingMethod
+  public var inversion: InversionMethod
+  /// DDIM steps, of the inversion and of the edit alike; 1 … 1000.
+  public var steps: Int
+  /// Classifier-free guidance scale; 0 … 100.
+  public var guidance: Double
+  /// Edit only this many frames from the clip's start; `nil` for all of them.
+  public var frames: Int?
+  /// The working size; `nil` for one that fits the model and keeps the clip's shape.
+  public var size: FrameSize?
+  public var seed: UInt64
+  /// STEM: how many bases summarise the video (m in the paper).
+  public var bases: Int
+  /// STEM: how many rounds of expectation maximisation find them (R in the paper).
+  public var iterations: Int
+  /// A folder's name below the models folder; `nil` for the default model.
+  public var model: String?
 
-    public init(
-        prompt: String, sourcePrompt: String = "", negativePrompt: String = "", method: EditingMethod = .tokenflow,
-        inversion: InversionMethod = .stem, steps: Int = 50, guidance: Double = 7.5, frames: Int? = nil, size: FrameSize? = nil,
-        seed: UInt64 = 0, bases: Int = 256, iterations: Int = 5, model: String? = nil
-    ) {
-        self.prompt = prompt
-        self.sourcePrompt = sourcePrompt
-        self.negativePrompt = negativePrompt
-        self.method = method
-        self.inversion = inversion
-        self.steps = steps
-        self.guidance = guidance
-        self.frames = frames
-        self.size = size
-        self.seed = seed
-        self.bases = bases
-        self.iterations = iterations
-        self.model = model
-    }
+  public init(
+    prompt: String, sourcePrompt: String = "", negativePrompt: String = "",
+    method: EditingMethod = .tokenflow,
+    inversion: InversionMethod = .stem, steps: Int = 50, guidance: Double = 7.5, frames: Int? = nil,
+    size: FrameSize? = nil,
+    seed: UInt64 = 0, bases: Int = 256, iterations: Int = 5, model: String? = nil
+  ) {
+    self.prompt = prompt
+    self.sourcePrompt = sourcePrompt
+    self.negativePrompt = negativePrompt
+    self.method = method
+    self.inversion = inversion
+    self.steps = steps
+    self.guidance = guidance
+    self.frames = frames
+    self.size = size
+    self.seed = seed
+    self.bases = bases
+    self.iterations = iterations
+    self.model = model
+  }
 }
 
 /// How the clip is turned into noise.
 public enum InversionMethod: String, Codable, Sendable, CaseIterable {
-    /// Every frame attends to itself.
-    case ddim
-    /// Every frame attends to all frames.
-    case spatialTemporal = "spatial-temporal"
-    /// Every frame attends to the bases that summarise all frames.
-    case stem
+  /// Every frame attends to itself.
+  case ddim
+  /// Every frame attends to all frames.
+  case spatialTemporal = "spatial-temporal"
+  /// Every frame attends to the bases that summarise all frames.
+  case stem
 }
 
 /// How the inverted clip is edited.
 public enum EditingMethod: String, Codable, Sendable, CaseIterable {
-    /// Sample the source prompt from the inverted noise: shows what the inversion kept.
-    case reconstruct
-    case tokenflow
+  /// Sample the source prompt from the inverted noise: shows what the inversion kept.
+  case reconstruct
+  case tokenflow
 }
 
 /// Width and height in pixels, written `WIDTHxHEIGHT`.
 public struct FrameSize: Codable, Sendable, Equatable, Hashable, LosslessStringConvertible {
-    public var width: Int
-    public var height: Int
+  public var width: Int
+  public var height: Int
 
-    public init(width: Int, height: Int) {
-        self.width = width
-        self.height = height
-    }
+  public init(width: Int, height: Int) {
+    self.width = width
+    self.height = height
+  }
 
-    public init?(_ description: String) {
-        let parts = description.lowercased().split(separator: "x", omittingEmptySubsequences: false)
-        guard parts.count == 2, let width = Int(parts[0]), let height = Int(parts[1]), width > 0, height > 0 else { return nil }
-        self.init(width: width, height: height)
-    }
+  public init?(_ description: String) {
+    let parts = description.lowercased().split(separator: "x", omittingEmptySubsequences: false)
+    guard parts.count == 2, let width = Int(parts[0]), let height = Int(parts[1]), width > 0,
+      height > 0
+    else { return nil }
+    self.init(width: width, height: height)
+  }
 
-    public var description: String { "\(width)x\(height)" }
+  public var description: String { "\(width)x\(height)" }
 }

@@ -4,303 +4,355 @@ import Glibc
 
 /// What became of one clip that was ready.
 public struct ClaimOutcome: Sendable {
-    public var clip: ReadyClip
-    /// The jobs made of it: queued, or failed where the sidecar has an error (these are to be delivered).
-    public var jobs: [Job]
-    /// Why it could not be claimed, all or in part; it lies in the inbox as before.
-    public var problem: String?
+  public var clip: ReadyClip
+  /// The jobs made of it: queued, or failed where the sidecar has an error (these are to be
+  /// delivered).
+  public var jobs: [Job]
+  /// Why it could not be claimed, all or in part; it lies in the inbox as before.
+  public var problem: String?
 }
 
-/// Taking files out of the inbox. The record comes first, as a row in state `claiming`; then the renames; then the row becomes a queued job.
-/// The same code that completes a claim in its first run completes it after a crash.
+/// Taking files out of the inbox. The record comes first, as a row in state `claiming`; then the
+/// renames; then the row becomes a queued job. The same code that completes a claim in its first
+/// run completes it after a crash.
 extension Spool {
-    /// Makes a job of each sidecar of each clip.
-    /// - Throws: where the store fails; nothing is lost then, and `reconcile` or `resumeClaims` goes on.
-    public func claim(_ clips: [ReadyClip], now: Date = Date()) throws -> [ClaimOutcome] {
-        var outcomes: [ClaimOutcome] = []
-        var records: [JobRecord] = []
-        var groups: [(outcome: Int, clip: String)] = []
-        for ready in clips {
-            outcomes.append(ClaimOutcome(clip: ready, jobs: [], problem: nil))
-            do {
-                let group = try newRecords(for: ready, now: now)
-                if let first = group.first { groups.append((outcomes.count - 1, first.clip)) }
-                records += group
-            } catch {
-                outcomes[outcomes.count - 1].problem = "\(error)"
-            }
-        }
-        try store.insert(records)
-        let results = try completeClaims(records)
-        for (outcome, clip) in groups {
-            outcomes[outcome].jobs = results[clip]?.jobs ?? []
-            outcomes[outcome].problem = results[clip]?.problem
-        }
-        return outcomes
+  /// Makes a job of each sidecar of each clip.
+  /// - Throws: where the store fails; nothing is lost then, and `reconcile` or `resumeClaims` goes
+  ///   on.
+  public func claim(_ clips: [ReadyClip], now: Date = Date()) throws -> [ClaimOutcome] {
+    var outcomes: [ClaimOutcome] = []
+    var records: [JobRecord] = []
+    var groups: [(outcome: Int, clip: String)] = []
+    for ready in clips {
+      outcomes.append(ClaimOutcome(clip: ready, jobs: [], problem: nil))
+      do {
+        let group = try newRecords(for: ready, now: now)
+        if let first = group.first { groups.append((outcomes.count - 1, first.clip)) }
+        records += group
+      } catch {
+        outcomes[outcomes.count - 1].problem = "\(error)"
+      }
     }
-
-    /// Makes a further job of a clip that was claimed before, for a sidecar that came after it.
-    /// - Returns: `nil` where there is no such clip, or it had a sidecar of this name, whatever its type: then it waits for a new clip.
-    public func joinEarlierClip(sidecar: String, now: Date = Date()) throws -> Job? {
-        let dropped = DroppedName(sidecar)
-        let stems = [dropped.stem, dropped.furtherEditOf].compactMap { $0?.precomposedStringWithCanonicalMapping }
-        guard let earlier = try stems.lazy.compactMap({ try self.store.newestRecord(clipStem: $0) }).first,
-            let status = try FileSystem.status(folders.inboxPath + "/" + sidecar), status.isRegular
-        else { return nil }
-        let siblings = try store.records(ofClip: earlier.clip)
-        guard !siblings.contains(where: { $0.sidecarName.map { Array(DroppedName($0).stem.utf8) } == Array(dropped.stem.utf8) }),
-            try sourcePath(among: siblings) != nil
-        else { return nil }
-        var record = JobRecord(
-            id: idGenerator.next(now: now).rawValue, clip: earlier.clip, clipStem: earlier.clipStem, name: dropped.stem,
-            sourceName: earlier.sourceName, inboxName: earlier.inboxName, sidecarName: sidecar, state: JobRecord.claiming,
-            submitted: now.toMilliseconds, clipIdentity: earlier.clipIdentity)
-        record.sidecarIdentity = status.identity
-        try store.insert([record])
-        let result = try completeClaims([record])[record.clip]
-        if let problem = result?.problem { throw SpoolError(problem) }
-        return result?.jobs.first
+    try store.insert(records)
+    let results = try completeClaims(records)
+    for (outcome, clip) in groups {
+      outcomes[outcome].jobs = results[clip]?.jobs ?? []
+      outcomes[outcome].problem = results[clip]?.problem
     }
+    return outcomes
+  }
 
-    /// Makes a job of a clip that a client has put into the inbox under a temporary name.
-    /// - Parameters:
-    ///   - stagedName: a plain file name that the inbox ignores.
-    ///   - name: the clip's file name as the user knows it.
-    /// - Throws: `SpoolError` or `SidecarError` where the request is refused.
-    public func submit(stagedName: String, name: String, settings: EditSettings, now: Date = Date()) throws -> Job {
-        guard Self.isPlainName(stagedName), DroppedName.isTemporary(stagedName) else {
-            throw SpoolError(
-                "the staged name '\(displayName(stagedName))' is no plain temporary name: start it with a dot, without any slash")
-        }
-        guard Self.isPlainName(name), !DroppedName.isTemporary(name) else {
-            throw SpoolError("'\(displayName(name))' cannot name a clip: give a plain file name that is no temporary one")
-        }
-        try SettingsLimits.check(settings)
-        guard let status = try FileSystem.status(folders.inboxPath + "/" + stagedName) else {
-            throw SpoolError("there is no file '\(displayName(stagedName))' in the inbox: put the clip there first")
-        }
-        guard status.isRegular else { throw SpoolError("'\(displayName(stagedName))' is \(status.kind), not a file") }
-        let id = idGenerator.next(now: now).rawValue
-        // No stem: what lies in the inbox by chance under this name is not meant for the clip of a client.
-        let record = JobRecord(
-            id: id, clip: id, clipStem: "", name: DroppedName(name).stem, sourceName: name, inboxName: stagedName, sidecarName: nil,
-            state: JobRecord.claiming, settings: settings, submitted: now.toMilliseconds, clipIdentity: status.identity)
-        try store.insert([record])
-        let result = try completeClaims([record])[id]
-        guard let job = result?.jobs.first else {
-            throw SpoolError(result?.problem ?? "the clip vanished from the inbox: put it there again")
-        }
-        return job
+  /// Makes a further job of a clip that was claimed before, for a sidecar that came after it.
+  /// - Returns: `nil` where there is no such clip, or it had a sidecar of this name, whatever its
+  ///   type: then it waits for a new clip.
+  public func joinEarlierClip(sidecar: String, now: Date = Date()) throws -> Job? {
+    let dropped = DroppedName(sidecar)
+    let stems = [dropped.stem, dropped.furtherEditOf].compactMap {
+      $0?.precomposedStringWithCanonicalMapping
     }
+    guard
+      let earlier = try stems.lazy.compactMap({ try self.store.newestRecord(clipStem: $0) }).first,
+      let status = try FileSystem.status(folders.inboxPath + "/" + sidecar), status.isRegular
+    else { return nil }
+    let siblings = try store.records(ofClip: earlier.clip)
+    guard
+      !siblings.contains(where: {
+        $0.sidecarName.map { Array(DroppedName($0).stem.utf8) } == Array(dropped.stem.utf8)
+      }),
+      try sourcePath(among: siblings) != nil
+    else { return nil }
+    var record = JobRecord(
+      id: idGenerator.next(now: now).rawValue, clip: earlier.clip, clipStem: earlier.clipStem,
+      name: dropped.stem,
+      sourceName: earlier.sourceName, inboxName: earlier.inboxName, sidecarName: sidecar,
+      state: JobRecord.claiming,
+      submitted: now.toMilliseconds, clipIdentity: earlier.clipIdentity)
+    record.sidecarIdentity = status.identity
+    try store.insert([record])
+    let result = try completeClaims([record])[record.clip]
+    if let problem = result?.problem { throw SpoolError(problem) }
+    return result?.jobs.first
+  }
 
-    /// Goes on with claims that were cut off or failed, say because the disk was full.
-    /// - Returns: the jobs that came of them, and sentences on what could not be done.
-    public func resumeClaims() throws -> (jobs: [Job], problems: [String]) {
-        let results = try completeClaims(store.records(inState: JobRecord.claiming))
-        return (results.values.flatMap(\.jobs).sorted { $0.id.rawValue < $1.id.rawValue }, results.values.compactMap(\.problem).sorted())
+  /// Makes a job of a clip that a client has put into the inbox under a temporary name.
+  /// - Parameters:
+  ///   - stagedName: a plain file name that the inbox ignores.
+  ///   - name: the clip's file name as the user knows it.
+  /// - Throws: `SpoolError` or `SidecarError` where the request is refused.
+  public func submit(stagedName: String, name: String, settings: EditSettings, now: Date = Date())
+    throws -> Job
+  {
+    guard Self.isPlainName(stagedName), DroppedName.isTemporary(stagedName) else {
+      throw SpoolError(
+        "the staged name '\(displayName(stagedName))' is no plain temporary name: start it with a dot, without any slash"
+      )
     }
-
-    private static func isPlainName(_ name: String) -> Bool {
-        !name.isEmpty && name != "." && name != ".." && name.utf8.count <= 255 && !name.utf8.contains(0x2f) && !name.utf8.contains(0)
+    guard Self.isPlainName(name), !DroppedName.isTemporary(name) else {
+      throw SpoolError(
+        "'\(displayName(name))' cannot name a clip: give a plain file name that is no temporary one"
+      )
     }
-
-    private func newRecords(for ready: ReadyClip, now: Date) throws -> [JobRecord] {
-        func present(_ name: String) throws -> FileStatus {
-            guard let status = try FileSystem.status(folders.inboxPath + "/" + name), status.isRegular else {
-                throw SpoolError("\(displayName(name)) was taken away before it could be claimed")
-            }
-            return status
-        }
-        let clipStatus = try present(ready.clip)
-        var clip: String?
-        return try ready.sidecars.map { sidecar in
-            let id = idGenerator.next(now: now).rawValue
-            clip = clip ?? id
-            var record = JobRecord(
-                id: id, clip: clip ?? id, clipStem: DroppedName(ready.clip).stem.precomposedStringWithCanonicalMapping,
-                name: DroppedName(sidecar).stem, sourceName: ready.clip, inboxName: ready.clip, sidecarName: sidecar,
-                state: JobRecord.claiming,
-                submitted: now.toMilliseconds, clipIdentity: clipStatus.identity)
-            record.sidecarIdentity = try present(sidecar).identity
-            return record
-        }
+    try SettingsLimits.check(settings)
+    guard let status = try FileSystem.status(folders.inboxPath + "/" + stagedName) else {
+      throw SpoolError(
+        "there is no file '\(displayName(stagedName))' in the inbox: put the clip there first")
     }
-
-    // MARK: Completing a claim
-
-    typealias ClaimResult = (jobs: [Job], problem: String?)
-
-    /// Brings the files of each record into its work folder, and makes it a job; or undoes the claim. Results by clip.
-    private func completeClaims(_ records: [JobRecord]) throws -> [String: ClaimResult] {
-        var results: [String: ClaimResult] = [:]
-        var accepted: [JobRecord] = []
-        var dropped: [JobRecord] = []
-        for (clip, group) in Dictionary(grouping: records, by: \.clip).sorted(by: { $0.key < $1.key }) {
-            do {
-                let taken = try takeFiles(of: group)
-                accepted += taken
-                dropped += group.filter { record in !taken.contains { $0.id == record.id } }
-                results[clip] = ([], nil)
-            } catch {
-                results[clip] = ([], "\(error)")
-                do {
-                    try putBack(group)
-                    dropped += group
-                } catch {
-                    // Stays recorded as being claimed, and is gone on with later.
-                    results[clip]?.problem? += "; \(error)"
-                }
-            }
-        }
-        guard !accepted.isEmpty || !dropped.isEmpty else { return results }
-        // The renames must not come to the disk later than the word that they are done.
-        for record in accepted { try FileSystem.syncFolder(folders.workFolder(record.jobID)) }
-        try FileSystem.syncFolder(folders.workPath)
-        try FileSystem.syncFolder(folders.inboxPath)
-        try store.update(accepted, deleting: dropped)
-        for record in accepted { if let job = try store.job(record.jobID) { results[record.clip]?.jobs.append(job) } }
-        return results
+    guard status.isRegular else {
+      throw SpoolError("'\(displayName(stagedName))' is \(status.kind), not a file")
     }
-
-    /// - Returns: the records whose files are all there, as jobs; the others' sidecars were taken away by their owner.
-    private func takeFiles(of group: [JobRecord]) throws -> [JobRecord] {
-        for record in group {
-            try FileSystem.makeFolder(folders.workFolder(record.jobID))
-            try FileSystem.makeFolder(folders.resultFolder(record.jobID))
-        }
-        try takeClip(for: group)
-        var taken: [JobRecord] = []
-        for var record in group {
-            guard try takeSidecar(of: record) else { continue }
-            try accept(&record)
-            taken.append(record)
-        }
-        // Its clip is a second name of the others', or goes back to the inbox.
-        let untaken = group.filter { record in !taken.contains { $0.id == record.id } }
-        if taken.isEmpty {
-            try putBack(untaken)
-        } else {
-            for record in untaken { try FileSystem.removeAll(folders.workFolder(record.jobID)) }
-        }
-        return taken
+    let id = idGenerator.next(now: now).rawValue
+    // No stem: what lies in the inbox by chance under this name is not meant for the clip of a
+    // client.
+    let record = JobRecord(
+      id: id, clip: id, clipStem: "", name: DroppedName(name).stem, sourceName: name,
+      inboxName: stagedName, sidecarName: nil,
+      state: JobRecord.claiming, settings: settings, submitted: now.toMilliseconds,
+      clipIdentity: status.identity)
+    try store.insert([record])
+    let result = try completeClaims([record])[id]
+    guard let job = result?.jobs.first else {
+      throw SpoolError(result?.problem ?? "the clip vanished from the inbox: put it there again")
     }
+    return job
+  }
 
-    private func takeClip(for group: [JobRecord]) throws {
-        guard let first = group.first else { return }
-        if let holder = group.first(where: { $0.id == $0.clip }) {
-            let inInbox = folders.inboxPath + "/" + holder.inboxName
-            let status = try FileSystem.status(inInbox).flatMap { holder.isClip($0) ? $0 : nil }
-            if let taken = try sourcePath(among: group) {
-                try removeOriginal(inInbox, status, copiedTo: taken)
-            } else if status != nil {
-                try FileSystem.moveFile(inInbox, to: sourcePath(of: holder))
-            } else {
-                throw SpoolError("\(displayName(holder.inboxName)) was taken away before it could be claimed")
-            }
-        }
-        guard let source = try sourcePath(among: group) ?? sourcePath(among: store.records(ofClip: first.clip)) else {
-            throw SpoolError("the clip \(displayName(first.sourceName)) is no longer there")
-        }
-        if FileSystem.isBeingWritten(source) { throw SpoolError("\(displayName(first.inboxName)) is being written to again") }
-        for record in group where try FileSystem.status(sourcePath(of: record)) == nil {
-            try FileSystem.linkOrCopy(source, to: sourcePath(of: record))
-        }
+  /// Goes on with claims that were cut off or failed, say because the disk was full.
+  /// - Returns: the jobs that came of them, and sentences on what could not be done.
+  public func resumeClaims() throws -> (jobs: [Job], problems: [String]) {
+    let results = try completeClaims(store.records(inState: JobRecord.claiming))
+    return (
+      results.values.flatMap(\.jobs).sorted { $0.id.rawValue < $1.id.rawValue },
+      results.values.compactMap(\.problem).sorted()
+    )
+  }
+
+  private static func isPlainName(_ name: String) -> Bool {
+    !name.isEmpty && name != "." && name != ".." && name.utf8.count <= 255
+      && !name.utf8.contains(0x2f) && !name.utf8.contains(0)
+  }
+
+  private func newRecords(for ready: ReadyClip, now: Date) throws -> [JobRecord] {
+    func present(_ name: String) throws -> FileStatus {
+      guard let status = try FileSystem.status(folders.inboxPath + "/" + name), status.isRegular
+      else {
+        throw SpoolError("\(displayName(name)) was taken away before it could be claimed")
+      }
+      return status
     }
-
-    private func takeSidecar(of record: JobRecord) throws -> Bool {
-        guard let name = record.sidecarName, let path = sidecarPath(of: record) else { return true }
-        let inInbox = folders.inboxPath + "/" + name
-        let status = try FileSystem.status(inInbox).flatMap { record.isSidecar($0) ? $0 : nil }
-        if try FileSystem.status(path) != nil {
-            try removeOriginal(inInbox, status, copiedTo: path)
-            return true
-        }
-        guard status != nil else { return false }
-        try FileSystem.moveFile(inInbox, to: path)
-        if FileSystem.isBeingWritten(path) { throw SpoolError("\(displayName(name)) is being written to again") }
-        return true
+    let clipStatus = try present(ready.clip)
+    var clip: String?
+    return try ready.sidecars.map { sidecar in
+      let id = idGenerator.next(now: now).rawValue
+      clip = clip ?? id
+      var record = JobRecord(
+        id: id, clip: clip ?? id,
+        clipStem: DroppedName(ready.clip).stem.precomposedStringWithCanonicalMapping,
+        name: DroppedName(sidecar).stem, sourceName: ready.clip, inboxName: ready.clip,
+        sidecarName: sidecar,
+        state: JobRecord.claiming,
+        submitted: now.toMilliseconds, clipIdentity: clipStatus.identity)
+      record.sidecarIdentity = try present(sidecar).identity
+      return record
     }
+  }
 
-    /// Where a move had to be a copy, a crash may have left the original.
-    private func removeOriginal(_ original: String, _ status: FileStatus?, copiedTo copy: String) throws {
-        guard let status, let copied = try FileSystem.status(copy), !copied.isSameFile(as: status) else { return }
-        if unlink(original) != 0 && errno != ENOENT { throw FileError("remove", original) }
-    }
+  // MARK: Completing a claim
 
-    private func accept(_ record: inout JobRecord) throws {
-        if let sidecar = sidecarPath(of: record) {
-            do {
-                let bytes = try FileSystem.read(sidecar, limit: Sidecar.sizeLimit + 1)
-                record.settings = try Sidecar.settings(from: bytes, fileExtension: DroppedName(record.sidecarName ?? "").fileExtension)
-            } catch let error as SidecarError {
-                record.settings = nil
-                record.error = "\(displayName(record.sidecarName ?? "")): \(error)"
-            }
-        }
-        let isFailed = record.error != nil
-        record.state = (isFailed ? JobState.failed : .queued).rawValue
-        record.finished = isFailed ? record.submitted : nil
-        let with = record.sidecarName.map { " with \($0)" } ?? ""
-        try log("accepted \(record.sourceName)\(with) as job \(record.id)", job: record.jobID)
-        if let error = record.error { try log(error, level: "error", job: record.jobID) }
-    }
+  typealias ClaimResult = (jobs: [Job], problem: String?)
 
-    /// Returns the files of a claim to the inbox, and removes its work folders.
-    private func putBack(_ group: [JobRecord]) throws {
-        for record in group where record.id == record.clip {
-            try returnToInbox(sourcePath(of: record), as: record.inboxName, job: record.jobID)
-        }
-        for record in group {
-            if let sidecar = sidecarPath(of: record), let name = record.sidecarName {
-                try returnToInbox(sidecar, as: name, job: record.jobID)
-            }
-            try FileSystem.removeAll(folders.workFolder(record.jobID))
-        }
-    }
-
-    /// Moves a file back; under `recovered-ID.EXT` where its name was taken meanwhile.
-    func returnToInbox(_ path: String, as name: String, job: JobID) throws {
-        guard try FileSystem.status(path) != nil else { return }
+  /// Brings the files of each record into its work folder, and makes it a job; or undoes the claim.
+  /// Results by clip.
+  private func completeClaims(_ records: [JobRecord]) throws -> [String: ClaimResult] {
+    var results: [String: ClaimResult] = [:]
+    var accepted: [JobRecord] = []
+    var dropped: [JobRecord] = []
+    for (clip, group) in Dictionary(grouping: records, by: \.clip).sorted(by: { $0.key < $1.key }) {
+      do {
+        let taken = try takeFiles(of: group)
+        accepted += taken
+        dropped += group.filter { record in !taken.contains { $0.id == record.id } }
+        results[clip] = ([], nil)
+      } catch {
+        results[clip] = ([], "\(error)")
         do {
-            try FileSystem.moveFile(path, to: folders.inboxPath + "/" + name)
-        } catch let error as FileError where error.code == EEXIST {
-            try FileSystem.moveFile(path, to: folders.inboxPath + "/" + JobRecord.fileName("recovered-\(job)", extensionOf: name))
+          try putBack(group)
+          dropped += group
+        } catch {
+          // Stays recorded as being claimed, and is gone on with later.
+          results[clip]?.problem? += "; \(error)"
         }
+      }
     }
+    guard !accepted.isEmpty || !dropped.isEmpty else { return results }
+    // The renames must not come to the disk later than the word that they are done.
+    for record in accepted { try FileSystem.syncFolder(folders.workFolder(record.jobID)) }
+    try FileSystem.syncFolder(folders.workPath)
+    try FileSystem.syncFolder(folders.inboxPath)
+    try store.update(accepted, deleting: dropped)
+    for record in accepted {
+      if let job = try store.job(record.jobID) { results[record.clip]?.jobs.append(job) }
+    }
+    return results
+  }
 
-    // MARK: Paths
+  /// - Returns: the records whose files are all there, as jobs; the others' sidecars were taken
+  ///   away by their owner.
+  private func takeFiles(of group: [JobRecord]) throws -> [JobRecord] {
+    for record in group {
+      try FileSystem.makeFolder(folders.workFolder(record.jobID))
+      try FileSystem.makeFolder(folders.resultFolder(record.jobID))
+    }
+    try takeClip(for: group)
+    var taken: [JobRecord] = []
+    for var record in group {
+      guard try takeSidecar(of: record) else { continue }
+      try accept(&record)
+      taken.append(record)
+    }
+    // Its clip is a second name of the others', or goes back to the inbox.
+    let untaken = group.filter { record in !taken.contains { $0.id == record.id } }
+    if taken.isEmpty {
+      try putBack(untaken)
+    } else {
+      for record in untaken { try FileSystem.removeAll(folders.workFolder(record.jobID)) }
+    }
+    return taken
+  }
 
-    func sourcePath(of record: JobRecord) -> String { folders.workFolder(record.jobID) + "/" + record.sourceFile }
-    func sidecarPath(of record: JobRecord) -> String? { record.sidecarFile.map { folders.workFolder(record.jobID) + "/" + $0 } }
+  private func takeClip(for group: [JobRecord]) throws {
+    guard let first = group.first else { return }
+    if let holder = group.first(where: { $0.id == $0.clip }) {
+      let inInbox = folders.inboxPath + "/" + holder.inboxName
+      let status = try FileSystem.status(inInbox).flatMap { holder.isClip($0) ? $0 : nil }
+      if let taken = try sourcePath(among: group) {
+        try removeOriginal(inInbox, status, copiedTo: taken)
+      } else if status != nil {
+        try FileSystem.moveFile(inInbox, to: sourcePath(of: holder))
+      } else {
+        throw SpoolError(
+          "\(displayName(holder.inboxName)) was taken away before it could be claimed")
+      }
+    }
+    guard
+      let source = try sourcePath(among: group)
+        ?? sourcePath(among: store.records(ofClip: first.clip))
+    else {
+      throw SpoolError("the clip \(displayName(first.sourceName)) is no longer there")
+    }
+    if FileSystem.isBeingWritten(source) {
+      throw SpoolError("\(displayName(first.inboxName)) is being written to again")
+    }
+    for record in group where try FileSystem.status(sourcePath(of: record)) == nil {
+      try FileSystem.linkOrCopy(source, to: sourcePath(of: record))
+    }
+  }
 
-    /// A place where one of these jobs of one clip still has it: its work folder, or its folder in the outbox, unless somebody put
-    /// another file there.
-    func sourcePath(among records: [JobRecord]) throws -> String? {
-        for record in records {
-            let work = sourcePath(of: record)
-            if try FileSystem.status(work)?.isRegular == true { return work }
-            let result = folders.resultFolder(record.jobID) + "/" + record.sourceFile
-            if try FileSystem.status(result)?.isRegular == true { return result }
-            if let outboxName = record.outboxName {
-                let folder = folders.outboxPath + "/" + outboxName
-                if let status = try FileSystem.status(folder + "/" + record.sourceFile), status.isRegular,
-                    try FileSystem.status(folder)?.isFolder == true,
-                    record.isClip(status) || Outbox.jobID(ofResultFolder: folder) == record.jobID
-                {
-                    return folder + "/" + record.sourceFile
-                }
-            }
+  private func takeSidecar(of record: JobRecord) throws -> Bool {
+    guard let name = record.sidecarName, let path = sidecarPath(of: record) else { return true }
+    let inInbox = folders.inboxPath + "/" + name
+    let status = try FileSystem.status(inInbox).flatMap { record.isSidecar($0) ? $0 : nil }
+    if try FileSystem.status(path) != nil {
+      try removeOriginal(inInbox, status, copiedTo: path)
+      return true
+    }
+    guard status != nil else { return false }
+    try FileSystem.moveFile(inInbox, to: path)
+    if FileSystem.isBeingWritten(path) {
+      throw SpoolError("\(displayName(name)) is being written to again")
+    }
+    return true
+  }
+
+  /// Where a move had to be a copy, a crash may have left the original.
+  private func removeOriginal(_ original: String, _ status: FileStatus?, copiedTo copy: String)
+    throws
+  {
+    guard let status, let copied = try FileSystem.status(copy), !copied.isSameFile(as: status)
+    else { return }
+    if unlink(original) != 0 && errno != ENOENT { throw FileError("remove", original) }
+  }
+
+  private func accept(_ record: inout JobRecord) throws {
+    if let sidecar = sidecarPath(of: record) {
+      do {
+        let bytes = try FileSystem.read(sidecar, limit: Sidecar.sizeLimit + 1)
+        record.settings = try Sidecar.settings(
+          from: bytes, fileExtension: DroppedName(record.sidecarName ?? "").fileExtension)
+      } catch let error as SidecarError {
+        record.settings = nil
+        record.error = "\(displayName(record.sidecarName ?? "")): \(error)"
+      }
+    }
+    let isFailed = record.error != nil
+    record.state = (isFailed ? JobState.failed : .queued).rawValue
+    record.finished = isFailed ? record.submitted : nil
+    let with = record.sidecarName.map { " with \($0)" } ?? ""
+    try log("accepted \(record.sourceName)\(with) as job \(record.id)", job: record.jobID)
+    if let error = record.error { try log(error, level: "error", job: record.jobID) }
+  }
+
+  /// Returns the files of a claim to the inbox, and removes its work folders.
+  private func putBack(_ group: [JobRecord]) throws {
+    for record in group where record.id == record.clip {
+      try returnToInbox(sourcePath(of: record), as: record.inboxName, job: record.jobID)
+    }
+    for record in group {
+      if let sidecar = sidecarPath(of: record), let name = record.sidecarName {
+        try returnToInbox(sidecar, as: name, job: record.jobID)
+      }
+      try FileSystem.removeAll(folders.workFolder(record.jobID))
+    }
+  }
+
+  /// Moves a file back; under `recovered-ID.EXT` where its name was taken meanwhile.
+  func returnToInbox(_ path: String, as name: String, job: JobID) throws {
+    guard try FileSystem.status(path) != nil else { return }
+    do {
+      try FileSystem.moveFile(path, to: folders.inboxPath + "/" + name)
+    } catch let error as FileError where error.code == EEXIST {
+      try FileSystem.moveFile(
+        path,
+        to: folders.inboxPath + "/" + JobRecord.fileName("recovered-\(job)", extensionOf: name))
+    }
+  }
+
+  // MARK: Paths
+
+  func sourcePath(of record: JobRecord) -> String {
+    folders.workFolder(record.jobID) + "/" + record.sourceFile
+  }
+  func sidecarPath(of record: JobRecord) -> String? {
+    record.sidecarFile.map { folders.workFolder(record.jobID) + "/" + $0 }
+  }
+
+  /// A place where one of these jobs of one clip still has it: its work folder, or its folder in
+  /// the outbox, unless somebody put another file there.
+  func sourcePath(among records: [JobRecord]) throws -> String? {
+    for record in records {
+      let work = sourcePath(of: record)
+      if try FileSystem.status(work)?.isRegular == true { return work }
+      let result = folders.resultFolder(record.jobID) + "/" + record.sourceFile
+      if try FileSystem.status(result)?.isRegular == true { return result }
+      if let outboxName = record.outboxName {
+        let folder = folders.outboxPath + "/" + outboxName
+        if let status = try FileSystem.status(folder + "/" + record.sourceFile), status.isRegular,
+          try FileSystem.status(folder)?.isFolder == true,
+          record.isClip(status) || Outbox.jobID(ofResultFolder: folder) == record.jobID
+        {
+          return folder + "/" + record.sourceFile
         }
-        return nil
+      }
     }
+    return nil
+  }
 }
 
 extension FileSystem {
-    /// Whether somebody has the file open for writing; `false` where it cannot be opened.
-    static func isBeingWritten(_ path: String) -> Bool {
-        let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        return OpenForWriting.isTrue(of: descriptor)
-    }
+  /// Whether somebody has the file open for writing; `false` where it cannot be opened.
+  static func isBeingWritten(_ path: String) -> Bool {
+    let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    return OpenForWriting.isTrue(of: descriptor)
+  }
 }

@@ -4,236 +4,260 @@ import Glibc
 
 /// A system call on a file that failed: what was tried, on which file, and the system's reason.
 public struct FileError: Error, CustomStringConvertible {
-    public let action: String
-    public let path: String
-    public let code: Int32
+  public let action: String
+  public let path: String
+  public let code: Int32
 
-    init(_ action: String, _ path: String, code: Int32 = errno) {
-        self.action = action
-        self.path = path
-        self.code = code
-    }
+  init(_ action: String, _ path: String, code: Int32 = errno) {
+    self.action = action
+    self.path = path
+    self.code = code
+  }
 
-    public var description: String { "cannot \(action) \(displayName(path)): \(String(cString: strerror(code)))" }
+  public var description: String {
+    "cannot \(action) \(displayName(path)): \(String(cString: strerror(code)))"
+  }
 }
 
 /// What `lstat` says of a file.
 struct FileStatus: Equatable {
-    var device: UInt64
-    var inode: UInt64
-    var size: Int64
-    var modifiedSeconds: Int
-    var modifiedNanoseconds: Int
-    var mode: mode_t
+  var device: UInt64
+  var inode: UInt64
+  var size: Int64
+  var modifiedSeconds: Int
+  var modifiedNanoseconds: Int
+  var mode: mode_t
 
-    init(_ raw: stat) {
-        device = UInt64(raw.st_dev)
-        inode = UInt64(raw.st_ino)
-        size = Int64(raw.st_size)
-        modifiedSeconds = raw.st_mtim.tv_sec
-        modifiedNanoseconds = raw.st_mtim.tv_nsec
-        mode = raw.st_mode
+  init(_ raw: stat) {
+    device = UInt64(raw.st_dev)
+    inode = UInt64(raw.st_ino)
+    size = Int64(raw.st_size)
+    modifiedSeconds = raw.st_mtim.tv_sec
+    modifiedNanoseconds = raw.st_mtim.tv_nsec
+    mode = raw.st_mode
+  }
+
+  var isRegular: Bool { mode & S_IFMT == S_IFREG }
+  var isFolder: Bool { mode & S_IFMT == S_IFDIR }
+
+  /// In words: "a folder", "a symbolic link" …
+  var kind: String {
+    switch mode & S_IFMT {
+    case S_IFREG: "a file"
+    case S_IFDIR: "a folder"
+    case S_IFLNK: "a symbolic link"
+    case S_IFIFO: "a FIFO"
+    case S_IFSOCK: "a socket"
+    default: "a device"
     }
+  }
 
-    var isRegular: Bool { mode & S_IFMT == S_IFREG }
-    var isFolder: Bool { mode & S_IFMT == S_IFDIR }
+  /// Tells this file from any other that ever has its name. The inode alone does not: a file system
+  /// gives a freed one to the next file.
+  var identity: String { "\(device):\(inode):\(size):\(modifiedSeconds).\(modifiedNanoseconds)" }
 
-    /// In words: "a folder", "a symbolic link" …
-    var kind: String {
-        switch mode & S_IFMT {
-        case S_IFREG: "a file"
-        case S_IFDIR: "a folder"
-        case S_IFLNK: "a symbolic link"
-        case S_IFIFO: "a FIFO"
-        case S_IFSOCK: "a socket"
-        default: "a device"
-        }
-    }
-
-    /// Tells this file from any other that ever has its name. The inode alone does not: a file system gives a freed one to the next file.
-    var identity: String { "\(device):\(inode):\(size):\(modifiedSeconds).\(modifiedNanoseconds)" }
-
-    func isSameFile(as other: FileStatus) -> Bool { device == other.device && inode == other.inode }
+  func isSameFile(as other: FileStatus) -> Bool { device == other.device && inode == other.inode }
 }
 
-/// The few operations that claims and deliveries are made of. None follows a symbolic link at the path's end, none replaces a file silently
-/// (but for `writeAside`), and what says so is on the disk when it returns.
+/// The few operations that claims and deliveries are made of. None follows a symbolic link at the
+/// path's end, none replaces a file silently (but for `writeAside`), and what says so is on the
+/// disk when it returns.
 enum FileSystem {
-    /// `nil` where there is no such file.
-    static func status(_ path: String) throws -> FileStatus? {
-        var raw = stat()
-        guard lstat(path, &raw) == 0 else {
-            if errno == ENOENT || errno == ENOTDIR { return nil }
-            throw FileError("look at", path)
+  /// `nil` where there is no such file.
+  static func status(_ path: String) throws -> FileStatus? {
+    var raw = stat()
+    guard lstat(path, &raw) == 0 else {
+      if errno == ENOENT || errno == ENOTDIR { return nil }
+      throw FileError("look at", path)
+    }
+    return FileStatus(raw)
+  }
+
+  /// Makes one folder; fine where it exists.
+  static func makeFolder(_ path: String) throws {
+    guard mkdir(path, 0o770) != 0, errno != EEXIST else { return }
+    throw FileError("make the folder", path)
+  }
+
+  /// Makes a folder and those above it that are missing.
+  static func makeFolders(_ path: String) throws {
+    var raw = stat()
+    // Links on the way are followed.
+    if stat(path, &raw) == 0 && FileStatus(raw).isFolder { return }
+    let parent = (path as NSString).deletingLastPathComponent
+    if !parent.isEmpty && parent != path { try makeFolders(parent) }
+    try makeFolder(path)
+  }
+
+  /// The names in a folder, in no order, without `.` and `..`; bytes, since a name need not be
+  /// UTF-8.
+  static func names(in folder: String) throws -> [[UInt8]] {
+    try names(in: folder.utf8CString.map { $0 })
+  }
+
+  private static func names(in folder: [CChar]) throws -> [[UInt8]] {
+    guard let stream = opendir(folder) else {
+      throw FileError(
+        "list", String(decoding: folder.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
+    }
+    defer { closedir(stream) }
+    var names: [[UInt8]] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: UInt8.self, capacity: 256) {
+          Array(UnsafeBufferPointer(start: $0, count: strlen($0)))
         }
-        return FileStatus(raw)
+      }
+      if name != [0x2e] && name != [0x2e, 0x2e] { names.append(name) }
     }
+    return names
+  }
 
-    /// Makes one folder; fine where it exists.
-    static func makeFolder(_ path: String) throws {
-        guard mkdir(path, 0o770) != 0, errno != EEXIST else { return }
-        throw FileError("make the folder", path)
+  /// Renames; throws `FileError` with `EEXIST` where `target` exists and `EXDEV` where it lies on
+  /// another mount.
+  static func move(_ source: String, to target: String) throws {
+    if renameat2(AT_FDCWD, source, AT_FDCWD, target, stem_RENAME_NOREPLACE) == 0 { return }
+    guard errno == EINVAL || errno == ENOSYS else {
+      throw FileError("move \(displayName(source)) to", target)
     }
-
-    /// Makes a folder and those above it that are missing.
-    static func makeFolders(_ path: String) throws {
-        var raw = stat()
-        // Links on the way are followed.
-        if stat(path, &raw) == 0 && FileStatus(raw).isFolder { return }
-        let parent = (path as NSString).deletingLastPathComponent
-        if !parent.isEmpty && parent != path { try makeFolders(parent) }
-        try makeFolder(path)
+    // A file system that cannot refuse to replace (NFS): nobody but the daemon makes the names it
+    // moves to, so looking first is enough.
+    if try status(target) != nil {
+      throw FileError("move \(displayName(source)) to", target, code: EEXIST)
     }
+    if rename(source, target) != 0 { throw FileError("move \(displayName(source)) to", target) }
+  }
 
-    /// The names in a folder, in no order, without `.` and `..`; bytes, since a name need not be UTF-8.
-    static func names(in folder: String) throws -> [[UInt8]] { try names(in: folder.utf8CString.map { $0 }) }
-
-    private static func names(in folder: [CChar]) throws -> [[UInt8]] {
-        guard let stream = opendir(folder) else {
-            throw FileError("list", String(decoding: folder.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
-        }
-        defer { closedir(stream) }
-        var names: [[UInt8]] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: UInt8.self, capacity: 256) { Array(UnsafeBufferPointer(start: $0, count: strlen($0))) }
-            }
-            if name != [0x2e] && name != [0x2e, 0x2e] { names.append(name) }
-        }
-        return names
+  /// Moves a file by rename, or by a synced copy where it lies on another mount. Repeating it after
+  /// a crash completes it.
+  static func moveFile(_ source: String, to target: String) throws {
+    do {
+      try move(source, to: target)
+    } catch let error as FileError where error.code == EXDEV {
+      try copy(source, to: target)
+      if unlink(source) != 0 && errno != ENOENT { throw FileError("remove", source) }
     }
+  }
 
-    /// Renames; throws `FileError` with `EEXIST` where `target` exists and `EXDEV` where it lies on another mount.
-    static func move(_ source: String, to target: String) throws {
-        if renameat2(AT_FDCWD, source, AT_FDCWD, target, stem_RENAME_NOREPLACE) == 0 { return }
-        guard errno == EINVAL || errno == ENOSYS else { throw FileError("move \(displayName(source)) to", target) }
-        // A file system that cannot refuse to replace (NFS): nobody but the daemon makes the names it moves to, so looking first is enough.
-        if try status(target) != nil { throw FileError("move \(displayName(source)) to", target, code: EEXIST) }
-        if rename(source, target) != 0 { throw FileError("move \(displayName(source)) to", target) }
+  /// A second name for a file, or a synced copy where the file system has none or forbids it.
+  static func linkOrCopy(_ source: String, to target: String) throws {
+    if linkat(AT_FDCWD, source, AT_FDCWD, target, 0) == 0 || errno == EEXIST { return }
+    switch errno {
+    case EXDEV, EPERM, EMLINK, EOPNOTSUPP, ENOSYS, EACCES: try copy(source, to: target)
+    default: throw FileError("link \(displayName(source)) to", target)
     }
+  }
 
-    /// Moves a file by rename, or by a synced copy where it lies on another mount. Repeating it after a crash completes it.
-    static func moveFile(_ source: String, to target: String) throws {
-        do {
-            try move(source, to: target)
-        } catch let error as FileError where error.code == EXDEV {
-            try copy(source, to: target)
-            if unlink(source) != 0 && errno != ENOENT { throw FileError("remove", source) }
-        }
+  /// Copies a regular file aside, syncs it, and renames it to `target`.
+  static func copy(_ source: String, to target: String) throws {
+    let input = open(source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+    guard input >= 0 else { throw FileError("read", source) }
+    defer { close(input) }
+    let aside = target + ".part"
+    let output = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o660)
+    guard output >= 0 else { throw FileError("write", aside) }
+    defer { close(output) }
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
+    defer { buffer.deallocate() }
+    while true {
+      let count = Glibc.read(input, buffer.baseAddress, buffer.count)
+      guard count >= 0 else {
+        if errno == EINTR { continue }
+        throw FileError("read", source)
+      }
+      if count == 0 { break }
+      try writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<count]), to: output, path: aside)
     }
+    guard fsync(output) == 0 else { throw FileError("sync", aside) }
+    try move(aside, to: target)
+  }
 
-    /// A second name for a file, or a synced copy where the file system has none or forbids it.
-    static func linkOrCopy(_ source: String, to target: String) throws {
-        if linkat(AT_FDCWD, source, AT_FDCWD, target, 0) == 0 || errno == EEXIST { return }
-        switch errno {
-        case EXDEV, EPERM, EMLINK, EOPNOTSUPP, ENOSYS, EACCES: try copy(source, to: target)
-        default: throw FileError("link \(displayName(source)) to", target)
-        }
+  /// Writes a whole file aside, syncs it, and renames it over `path`.
+  static func writeAside(_ data: Data, to path: String) throws {
+    let aside = path + ".part"
+    let output = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o660)
+    guard output >= 0 else { throw FileError("write", aside) }
+    defer { close(output) }
+    try data.withUnsafeBytes { try writeAll($0, to: output, path: aside) }
+    guard fsync(output) == 0 else { throw FileError("sync", aside) }
+    guard rename(aside, path) == 0 else { throw FileError("write", path) }
+  }
+
+  static func append(_ text: String, to path: String) throws {
+    let output = open(
+      path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0o660)
+    guard output >= 0 else { throw FileError("append to", path) }
+    defer { close(output) }
+    try Array(text.utf8).withUnsafeBytes { try writeAll($0, to: output, path: path) }
+  }
+
+  /// At most `limit` bytes of a regular file.
+  static func read(_ path: String, limit: Int) throws -> [UInt8] {
+    let input = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+    guard input >= 0 else { throw FileError("read", path) }
+    defer { close(input) }
+    var bytes = [UInt8](repeating: 0, count: limit)
+    var filled = 0
+    while filled < limit {
+      let count = bytes.withUnsafeMutableBytes {
+        Glibc.read(input, $0.baseAddress! + filled, limit - filled)
+      }
+      guard count >= 0 else {
+        if errno == EINTR { continue }
+        throw FileError("read", path)
+      }
+      if count == 0 { break }
+      filled += count
     }
+    return Array(bytes[..<filled])
+  }
 
-    /// Copies a regular file aside, syncs it, and renames it to `target`.
-    static func copy(_ source: String, to target: String) throws {
-        let input = open(source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-        guard input >= 0 else { throw FileError("read", source) }
-        defer { close(input) }
-        let aside = target + ".part"
-        let output = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o660)
-        guard output >= 0 else { throw FileError("write", aside) }
-        defer { close(output) }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
-        defer { buffer.deallocate() }
-        while true {
-            let count = Glibc.read(input, buffer.baseAddress, buffer.count)
-            guard count >= 0 else {
-                if errno == EINTR { continue }
-                throw FileError("read", source)
-            }
-            if count == 0 { break }
-            try writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<count]), to: output, path: aside)
-        }
-        guard fsync(output) == 0 else { throw FileError("sync", aside) }
-        try move(aside, to: target)
+  /// Puts a file's content on the disk.
+  static func sync(_ path: String) throws { try sync(path, flags: O_NOFOLLOW | O_NONBLOCK) }
+
+  /// Puts a folder's names on the disk. A spool's folder may be a link to another disk.
+  static func syncFolder(_ path: String) throws { try sync(path, flags: O_DIRECTORY) }
+
+  private static func sync(_ path: String, flags: Int32) throws {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | flags)
+    guard descriptor >= 0 else { throw FileError("open", path) }
+    defer { close(descriptor) }
+    // Some file systems cannot sync a folder, and say EINVAL: their names are as safe as they get.
+    guard fsync(descriptor) == 0 || errno == EINVAL else { throw FileError("sync", path) }
+  }
+
+  /// Removes a file or a folder with all that is in it; fine where there is none.
+  static func removeAll(_ path: String) throws { try removeAll(bytes: Array(path.utf8)) }
+
+  // Not through String, which cannot hold every name.
+  private static func removeAll(bytes path: [UInt8]) throws {
+    let cPath = path.map { CChar(bitPattern: $0) } + [0]
+    var raw = stat()
+    guard lstat(cPath, &raw) == 0 else {
+      if errno == ENOENT { return }
+      throw FileError("look at", String(decoding: path, as: UTF8.self))
     }
-
-    /// Writes a whole file aside, syncs it, and renames it over `path`.
-    static func writeAside(_ data: Data, to path: String) throws {
-        let aside = path + ".part"
-        let output = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o660)
-        guard output >= 0 else { throw FileError("write", aside) }
-        defer { close(output) }
-        try data.withUnsafeBytes { try writeAll($0, to: output, path: aside) }
-        guard fsync(output) == 0 else { throw FileError("sync", aside) }
-        guard rename(aside, path) == 0 else { throw FileError("write", path) }
+    if FileStatus(raw).isFolder {
+      for name in try names(in: cPath) { try removeAll(bytes: path + [0x2f] + name) }
+      if rmdir(cPath) != 0 && errno != ENOENT {
+        throw FileError("remove", String(decoding: path, as: UTF8.self))
+      }
+    } else if unlink(cPath) != 0 && errno != ENOENT {
+      throw FileError("remove", String(decoding: path, as: UTF8.self))
     }
+  }
 
-    static func append(_ text: String, to path: String) throws {
-        let output = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0o660)
-        guard output >= 0 else { throw FileError("append to", path) }
-        defer { close(output) }
-        try Array(text.utf8).withUnsafeBytes { try writeAll($0, to: output, path: path) }
+  private static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String)
+    throws
+  {
+    var written = 0
+    while written < bytes.count {
+      let count = Glibc.write(descriptor, bytes.baseAddress! + written, bytes.count - written)
+      guard count >= 0 else {
+        if errno == EINTR { continue }
+        throw FileError("write", path)
+      }
+      written += count
     }
-
-    /// At most `limit` bytes of a regular file.
-    static func read(_ path: String, limit: Int) throws -> [UInt8] {
-        let input = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-        guard input >= 0 else { throw FileError("read", path) }
-        defer { close(input) }
-        var bytes = [UInt8](repeating: 0, count: limit)
-        var filled = 0
-        while filled < limit {
-            let count = bytes.withUnsafeMutableBytes { Glibc.read(input, $0.baseAddress! + filled, limit - filled) }
-            guard count >= 0 else {
-                if errno == EINTR { continue }
-                throw FileError("read", path)
-            }
-            if count == 0 { break }
-            filled += count
-        }
-        return Array(bytes[..<filled])
-    }
-
-    /// Puts a file's content on the disk.
-    static func sync(_ path: String) throws { try sync(path, flags: O_NOFOLLOW | O_NONBLOCK) }
-
-    /// Puts a folder's names on the disk. A spool's folder may be a link to another disk.
-    static func syncFolder(_ path: String) throws { try sync(path, flags: O_DIRECTORY) }
-
-    private static func sync(_ path: String, flags: Int32) throws {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | flags)
-        guard descriptor >= 0 else { throw FileError("open", path) }
-        defer { close(descriptor) }
-        // Some file systems cannot sync a folder, and say EINVAL: their names are as safe as they get.
-        guard fsync(descriptor) == 0 || errno == EINVAL else { throw FileError("sync", path) }
-    }
-
-    /// Removes a file or a folder with all that is in it; fine where there is none.
-    static func removeAll(_ path: String) throws { try removeAll(bytes: Array(path.utf8)) }
-
-    // Not through String, which cannot hold every name.
-    private static func removeAll(bytes path: [UInt8]) throws {
-        let cPath = path.map { CChar(bitPattern: $0) } + [0]
-        var raw = stat()
-        guard lstat(cPath, &raw) == 0 else {
-            if errno == ENOENT { return }
-            throw FileError("look at", String(decoding: path, as: UTF8.self))
-        }
-        if FileStatus(raw).isFolder {
-            for name in try names(in: cPath) { try removeAll(bytes: path + [0x2f] + name) }
-            if rmdir(cPath) != 0 && errno != ENOENT { throw FileError("remove", String(decoding: path, as: UTF8.self)) }
-        } else if unlink(cPath) != 0 && errno != ENOENT {
-            throw FileError("remove", String(decoding: path, as: UTF8.self))
-        }
-    }
-
-    private static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String) throws {
-        var written = 0
-        while written < bytes.count {
-            let count = Glibc.write(descriptor, bytes.baseAddress! + written, bytes.count - written)
-            guard count >= 0 else {
-                if errno == EINTR { continue }
-                throw FileError("write", path)
-            }
-            written += count
-        }
-    }
+  }
 }

@@ -3,72 +3,78 @@ import Glibc
 
 /// One folder's inotify events.
 final class FolderWatch {
-    struct Event {
-        /// Bytes, since a name need not be UTF-8.
-        var name: [UInt8]
-        /// Closed after writing, or moved in: its writer is through with it.
-        var isFinished: Bool
+  struct Event {
+    /// Bytes, since a name need not be UTF-8.
+    var name: [UInt8]
+    /// Closed after writing, or moved in: its writer is through with it.
+    var isFinished: Bool
+  }
+
+  enum Batch {
+    case events([Event])
+    /// The kernel's queue ran over: the folder must be looked through.
+    case overflow
+  }
+
+  let descriptor: Int32
+  private let path: String
+
+  /// - Throws: `InboxError` where the folder is missing or cannot be watched.
+  init(path: String) throws {
+    self.path = path
+    descriptor = inotify_init1(Int32(IN_NONBLOCK | IN_CLOEXEC))
+    guard descriptor >= 0 else {
+      throw InboxError("cannot watch \(displayName(path)): \(String(cString: strerror(errno)))")
     }
-
-    enum Batch {
-        case events([Event])
-        /// The kernel's queue ran over: the folder must be looked through.
-        case overflow
+    let mask =
+      IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_ATTRIB
+      | IN_DELETE_SELF | IN_MOVE_SELF
+      | Int32(bitPattern: UInt32(IN_ONLYDIR))
+    guard inotify_add_watch(descriptor, path, UInt32(bitPattern: mask)) >= 0 else {
+      let reason = String(cString: strerror(errno))
+      close(descriptor)
+      throw InboxError("cannot watch \(displayName(path)): \(reason)")
     }
+  }
 
-    let descriptor: Int32
-    private let path: String
+  deinit { close(descriptor) }
 
-    /// - Throws: `InboxError` where the folder is missing or cannot be watched.
-    init(path: String) throws {
-        self.path = path
-        descriptor = inotify_init1(Int32(IN_NONBLOCK | IN_CLOEXEC))
-        guard descriptor >= 0 else { throw InboxError("cannot watch \(displayName(path)): \(String(cString: strerror(errno)))") }
-        let mask =
-            IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF
-            | Int32(bitPattern: UInt32(IN_ONLYDIR))
-        guard inotify_add_watch(descriptor, path, UInt32(bitPattern: mask)) >= 0 else {
-            let reason = String(cString: strerror(errno))
-            close(descriptor)
-            throw InboxError("cannot watch \(displayName(path)): \(reason)")
+  /// All that is waiting, without blocking.
+  /// - Throws: `InboxError` once the folder is gone.
+  func read() throws -> Batch {
+    var events: [Event] = []
+    var overflow = false
+    let buffer = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: 64 * 1024, alignment: MemoryLayout<inotify_event>.alignment)
+    defer { buffer.deallocate() }
+    while true {
+      let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else { break }
+      var offset = 0
+      while offset < count {
+        let event = buffer.loadUnaligned(fromByteOffset: offset, as: inotify_event.self)
+        let start = offset + MemoryLayout<inotify_event>.size
+        offset = start + Int(event.len)
+        let mask = event.mask
+        if mask & UInt32(IN_Q_OVERFLOW) != 0 { overflow = true }
+        if mask & UInt32(IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED) != 0 {
+          throw InboxError(
+            "the inbox \(displayName(path)) was removed or moved away: make the folder again, and it is taken up by itself"
+          )
         }
+        guard event.len > 0 else { continue }
+        let name = Array(buffer[start..<offset].prefix { $0 != 0 })
+        events.append(
+          Event(name: name, isFinished: mask & UInt32(IN_CLOSE_WRITE | IN_MOVED_TO) != 0))
+      }
     }
-
-    deinit { close(descriptor) }
-
-    /// All that is waiting, without blocking.
-    /// - Throws: `InboxError` once the folder is gone.
-    func read() throws -> Batch {
-        var events: [Event] = []
-        var overflow = false
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: MemoryLayout<inotify_event>.alignment)
-        defer { buffer.deallocate() }
-        while true {
-            let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { break }
-            var offset = 0
-            while offset < count {
-                let event = buffer.loadUnaligned(fromByteOffset: offset, as: inotify_event.self)
-                let start = offset + MemoryLayout<inotify_event>.size
-                offset = start + Int(event.len)
-                let mask = event.mask
-                if mask & UInt32(IN_Q_OVERFLOW) != 0 { overflow = true }
-                if mask & UInt32(IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED) != 0 {
-                    throw InboxError(
-                        "the inbox \(displayName(path)) was removed or moved away: make the folder again, and it is taken up by itself")
-                }
-                guard event.len > 0 else { continue }
-                let name = Array(buffer[start..<offset].prefix { $0 != 0 })
-                events.append(Event(name: name, isFinished: mask & UInt32(IN_CLOSE_WRITE | IN_MOVED_TO) != 0))
-            }
-        }
-        return overflow ? .overflow : .events(events)
-    }
+    return overflow ? .overflow : .events(events)
+  }
 }
 
 /// The inbox cannot be watched; one sentence that says why.
 public struct InboxError: Error, CustomStringConvertible {
-    public let description: String
-    init(_ description: String) { self.description = description }
+  public let description: String
+  init(_ description: String) { self.description = description }
 }

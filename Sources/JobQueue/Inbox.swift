@@ -1,323 +1,387 @@
 import Foundation
 import Glibc
 
-/// The folder into which people drop clips and sidecars: notices them with inotify, pairs them, and tells which are complete.
+/// The folder into which people drop clips and sidecars: notices them with inotify, pairs them, and
+/// tells which are complete.
 ///
-/// It only looks; it never changes the folder. Used from one thread: call `refresh` when `descriptor` is readable and at `nextDeadline`.
+/// It only looks; it never changes the folder. Used from one thread: call `refresh` when
+/// `descriptor` is readable and at `nextDeadline`.
 public final class Inbox {
-    /// A file without a sign of its completion must keep size and time for this long.
-    static let rest = Duration.seconds(2)
-    /// How often a file that rested but is held open for writing is looked at.
-    static let writerPause = Duration.seconds(1)
-    static let loneAfter = Duration.seconds(60)
+  /// A file without a sign of its completion must keep size and time for this long.
+  static let rest = Duration.seconds(2)
+  /// How often a file that rested but is held open for writing is looked at.
+  static let writerPause = Duration.seconds(1)
+  static let loneAfter = Duration.seconds(60)
 
-    private let folder: String
-    private let watch: FolderWatch
-    // Keyed by bytes: two names may be canonically equivalent, hence equal as Strings, and yet name two files.
-    private var entries: [[UInt8]: InboxEntry] = [:]
-    private var clipsByStem: [String: Set<[UInt8]>] = [:]
-    private var sidecarsByStem: [String: Set<[UInt8]>] = [:]
-    private var furtherSidecarsByClipStem: [String: Set<[UInt8]>] = [:]
-    private var pending: Set<[UInt8]> = []
-    /// What was reported and is no entry: names that are not UTF-8, and things that are no files.
-    private var reportedOddities: [[UInt8]: FileStatus] = [:]
-    private var reportedAmbiguities: [String: Set<[UInt8]>] = [:]
+  private let folder: String
+  private let watch: FolderWatch
+  // Keyed by bytes: two names may be canonically equivalent, hence equal as Strings, and yet name
+  // two files.
+  private var entries: [[UInt8]: InboxEntry] = [:]
+  private var clipsByStem: [String: Set<[UInt8]>] = [:]
+  private var sidecarsByStem: [String: Set<[UInt8]>] = [:]
+  private var furtherSidecarsByClipStem: [String: Set<[UInt8]>] = [:]
+  private var pending: Set<[UInt8]> = []
+  /// What was reported and is no entry: names that are not UTF-8, and things that are no files.
+  private var reportedOddities: [[UInt8]: FileStatus] = [:]
+  private var reportedAmbiguities: [String: Set<[UInt8]>] = [:]
 
-    /// Starts watching; the first `refresh` finds what is there already.
-    /// - Throws: `InboxError`
-    public init(folder: URL) throws {
-        self.folder = SpoolFolders.plain(folder)
-        watch = try FolderWatch(path: self.folder)
-        needsScan = true
+  /// Starts watching; the first `refresh` finds what is there already.
+  /// - Throws: `InboxError`
+  public init(folder: URL) throws {
+    self.folder = SpoolFolders.plain(folder)
+    watch = try FolderWatch(path: self.folder)
+    needsScan = true
+  }
+
+  private var needsScan: Bool
+
+  /// Readable when something happened in the folder.
+  public var descriptor: Int32 { watch.descriptor }
+
+  /// When to call `refresh` though nothing happened; `nil` while nothing is awaited.
+  public var nextDeadline: ContinuousClock.Instant? {
+    pending.lazy.compactMap { self.entries[$0]?.deadline }.min()
+  }
+
+  /// Takes in what happened since the last call.
+  /// - Throws: `InboxError` once the folder is gone; make a new `Inbox` then.
+  public func refresh(now: ContinuousClock.Instant = .now) throws -> InboxFindings {
+    var findings = InboxFindings()
+    var touchedStems: Set<String> = []
+    switch try watch.read() {
+    case .overflow: needsScan = true
+    case .events(let events):
+      var finished: [[UInt8]: Bool] = [:]
+      var order: [[UInt8]] = []
+      for event in events {
+        if finished[event.name] == nil { order.append(event.name) }
+        finished[event.name, default: false] =
+          finished[event.name, default: false] || event.isFinished
+      }
+      for name in order {
+        try look(at: name, isFinished: finished[name] ?? false, now, &touchedStems, &findings)
+      }
     }
-
-    private var needsScan: Bool
-
-    /// Readable when something happened in the folder.
-    public var descriptor: Int32 { watch.descriptor }
-
-    /// When to call `refresh` though nothing happened; `nil` while nothing is awaited.
-    public var nextDeadline: ContinuousClock.Instant? { pending.lazy.compactMap { self.entries[$0]?.deadline }.min() }
-
-    /// Takes in what happened since the last call.
-    /// - Throws: `InboxError` once the folder is gone; make a new `Inbox` then.
-    public func refresh(now: ContinuousClock.Instant = .now) throws -> InboxFindings {
-        var findings = InboxFindings()
-        var touchedStems: Set<String> = []
-        switch try watch.read() {
-        case .overflow: needsScan = true
-        case .events(let events):
-            var finished: [[UInt8]: Bool] = [:]
-            var order: [[UInt8]] = []
-            for event in events {
-                if finished[event.name] == nil { order.append(event.name) }
-                finished[event.name, default: false] = finished[event.name, default: false] || event.isFinished
-            }
-            for name in order { try look(at: name, isFinished: finished[name] ?? false, now, &touchedStems, &findings) }
-        }
-        if needsScan {
-            let present = Set(try FileSystem.names(in: folder))
-            for name in present.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-                try look(at: name, isFinished: false, now, &touchedStems, &findings)
-            }
-            for name in Array(entries.keys) + Array(reportedOddities.keys) where !present.contains(name) { forget(name, &touchedStems) }
-            needsScan = false
-        }
-        let due = pending.filter { name in entries[name]?.deadline.map { $0 <= now } ?? false }
-        for name in due.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-            try look(at: name, isFinished: false, now, &touchedStems, &findings)
-            if let dropped = entries[name]?.dropped { touchedStems.formUnion([dropped.stem, dropped.furtherEditOf].compactMap { $0 }) }
-        }
-        for stem in touchedStems.sorted() { pair(stem, now, &findings) }
-        for name in pending.sorted(by: { $0.lexicographicallyPrecedes($1) }) { reportIfLone(name, now, &findings) }
-        return findings
+    if needsScan {
+      let present = Set(try FileSystem.names(in: folder))
+      for name in present.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+        try look(at: name, isFinished: false, now, &touchedStems, &findings)
+      }
+      for name in Array(entries.keys) + Array(reportedOddities.keys) where !present.contains(name) {
+        forget(name, &touchedStems)
+      }
+      needsScan = false
     }
-
-    /// Hands out these files again after a pause, because they could not be claimed.
-    public func offerAgain(_ names: [String], after pause: Duration, now: ContinuousClock.Instant = .now) {
-        for name in names.map({ Array($0.utf8) }) where entries[name] != nil {
-            entries[name]?.offered = false
-            entries[name]?.deadline = now + pause
-            pending.insert(name)
-        }
-    }
-
-    // MARK: One file
-
-    private func look(
-        at name: [UInt8], isFinished: Bool, _ now: ContinuousClock.Instant, _ touchedStems: inout Set<String>,
-        _ findings: inout InboxFindings
-    ) throws {
-        guard let text = String(validating: name, as: UTF8.self) else {
-            let status = FileStatus(atFolder: folder, name: name)
-            if let status, reportedOddities.updateValue(status, forKey: name) == nil {
-                report(.badName, name, "its name is not UTF-8 text; it stays where it is: rename it", &findings)
-            } else if status == nil {
-                reportedOddities[name] = nil
-            }
-            return
-        }
-        if DroppedName.isTemporary(text) { return }
-        guard let status = try FileSystem.status(folder + "/" + text) else { return forget(name, &touchedStems) }
-        guard status.isRegular else {
-            forget(name, &touchedStems, keepingOddity: true)
-            if reportedOddities[name].map({ !$0.isSameFile(as: status) }) ?? true {
-                report(.notAFile, name, "it is \(status.kind), not a file; it stays where it is", &findings)
-            }
-            reportedOddities[name] = status
-            return
-        }
-        reportedOddities[name] = nil
-
-        var entry = entries[name] ?? InboxEntry(dropped: DroppedName(text), status: status, phase: .settling(since: now))
-        let isNew = entries[name] == nil
-        let changed = !isNew && entry.status.differsInContent(from: status)
-        let attributesChanged = !isNew && entry.status.mode != status.mode
-        if changed || attributesChanged { (entry.reportedLone, entry.reportedUnreadable) = (false, false) }
-        if changed { entry.offered = false }
-        entry.status = status
-        switch entry.phase {
-        // An empty file that was closed may be a placeholder that some programs make before they write.
-        case _ where isFinished: entry.phase = status.size > 0 ? .closed : .settling(since: now)
-        case _ where changed, .unreadable: entry.phase = .settling(since: now)
-        default: break
-        }
-        decide(&entry, path: folder + "/" + text, now)
-        if entry.phase == .unreadable && !entry.reportedUnreadable {
-            entry.reportedUnreadable = true
-            report(
-                .unreadable, name, "the daemon may not read it; it stays where it is: give the daemon's user or group the right to",
-                &findings)
-        }
-        store(entry, under: name)
-        touchedStems.formUnion([entry.dropped.stem, entry.dropped.furtherEditOf].compactMap { $0 })
-        // Whether `clip.2.yaml` belongs to `clip.mp4` depends on whether there is a `clip.2.mp4`, and the other way round.
-        if !entry.dropped.isSidecar { for further in furtherSidecarsByClipStem[entry.dropped.stem] ?? [] { touch(further, &touchedStems) } }
-    }
-
-    private func touch(_ name: [UInt8], _ touchedStems: inout Set<String>) {
-        if let stem = entries[name]?.dropped.stem { touchedStems.insert(stem) }
-    }
-
-    private func decide(_ entry: inout InboxEntry, path: String, _ now: ContinuousClock.Instant) {
-        entry.deadline = nil
-        switch entry.phase {
-        case .settling(let since) where now < since + Self.rest:
-            entry.deadline = since + Self.rest
-        case .closed, .settling, .unreadable:
-            switch completeness(of: path) {
-            case .complete: entry.phase = .complete(since: now)
-            case .unreadable: entry.phase = .unreadable
-            case .beingWritten:
-                if entry.phase == .closed { entry.phase = .settling(since: now) }
-                entry.deadline = now + Self.writerPause
-            }
-        case .complete: break
-        }
-        if case .complete(let since) = entry.phase, !entry.reportedLone { entry.deadline = since + Self.loneAfter }
-    }
-
-    private enum Completeness { case complete, beingWritten, unreadable }
-
-    private func completeness(of path: String) -> Completeness {
-        let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            // EWOULDBLOCK: somebody holds a lease on it.
-            return errno == EACCES || errno == EPERM ? .unreadable : .beingWritten
-        }
-        defer { close(descriptor) }
-        return OpenForWriting.isTrue(of: descriptor) ? .beingWritten : .complete
-    }
-
-    private func store(_ entry: InboxEntry, under name: [UInt8]) {
-        if entries.updateValue(entry, forKey: name) == nil {
-            let dropped = entry.dropped
-            if dropped.isSidecar {
-                sidecarsByStem[dropped.stem, default: []].insert(name)
-                if let base = dropped.furtherEditOf { furtherSidecarsByClipStem[base, default: []].insert(name) }
-            } else {
-                clipsByStem[dropped.stem, default: []].insert(name)
-            }
-        }
-        if entry.deadline != nil { pending.insert(name) } else { pending.remove(name) }
-    }
-
-    private func forget(_ name: [UInt8], _ touchedStems: inout Set<String>, keepingOddity: Bool = false) {
-        if !keepingOddity { reportedOddities[name] = nil }
-        pending.remove(name)
-        guard let dropped = entries.removeValue(forKey: name)?.dropped else { return }
+    let due = pending.filter { name in entries[name]?.deadline.map { $0 <= now } ?? false }
+    for name in due.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      try look(at: name, isFinished: false, now, &touchedStems, &findings)
+      if let dropped = entries[name]?.dropped {
         touchedStems.formUnion([dropped.stem, dropped.furtherEditOf].compactMap { $0 })
-        if dropped.isSidecar {
-            sidecarsByStem.remove(name, from: dropped.stem)
-            if let base = dropped.furtherEditOf { furtherSidecarsByClipStem.remove(name, from: base) }
-        } else {
-            clipsByStem.remove(name, from: dropped.stem)
-            for further in furtherSidecarsByClipStem[dropped.stem] ?? [] { touch(further, &touchedStems) }
-        }
+      }
     }
-
-    // MARK: Pairing
-
-    /// The sidecars that belong to the clips of this stem.
-    private func sidecars(ofClipsNamed stem: String) -> Set<[UInt8]> {
-        let further = (furtherSidecarsByClipStem[stem] ?? []).filter { name in
-            entries[name].map { clipsByStem[$0.dropped.stem] == nil } ?? false
-        }
-        return (sidecarsByStem[stem] ?? []).union(further)
+    for stem in touchedStems.sorted() { pair(stem, now, &findings) }
+    for name in pending.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      reportIfLone(name, now, &findings)
     }
+    return findings
+  }
 
-    private func pair(_ stem: String, _ now: ContinuousClock.Instant, _ findings: inout InboxFindings) {
-        guard let clips = clipsByStem[stem] else {
-            reportedAmbiguities[stem] = nil
-            return offerLateSidecars(stem, now, &findings)
-        }
-        let sidecars = sidecars(ofClipsNamed: stem)
-        let sameStem = Dictionary(grouping: sidecars) { entries[$0]?.dropped.stem ?? "" }
-        if !sidecars.isEmpty && clips.count > 1 || sameStem.contains(where: { $0.value.count > 1 }) {
-            let members = clips.union(sidecars)
-            if reportedAmbiguities.updateValue(members, forKey: stem) != members {
-                let names = members.map { displayName(bytes: $0) }.sorted().joined(separator: ", ")
-                report(
-                    .ambiguous, Array(stem.utf8),
-                    "which of these belong together cannot be told: \(names); they stay until there is one video, and one sidecar to each edit",
-                    &findings)
-            }
-            return
-        }
-        reportedAmbiguities[stem] = nil
-        guard let clip = clips.first, entries[clip]?.isComplete == true, entries[clip]?.offered == false else { return }
-        let complete = sidecars.filter { entries[$0]?.isComplete == true }
-        guard !complete.isEmpty, stillComplete(complete.union(clips), now) else { return }
-        for name in complete.union(clips) { entries[name]?.offered = true }
-        let ordered = complete.sorted { left, right in
-            let numbers = (entries[left]?.dropped.editNumber(under: stem) ?? 0, entries[right]?.dropped.editNumber(under: stem) ?? 0)
-            return numbers.0 != numbers.1 ? numbers.0 < numbers.1 : left.lexicographicallyPrecedes(right)
-        }
-        findings.ready.append(
-            ReadyClip(clip: String(decoding: clip, as: UTF8.self), sidecars: ordered.map { String(decoding: $0, as: UTF8.self) }))
+  /// Hands out these files again after a pause, because they could not be claimed.
+  public func offerAgain(
+    _ names: [String], after pause: Duration, now: ContinuousClock.Instant = .now
+  ) {
+    for name in names.map({ Array($0.utf8) }) where entries[name] != nil {
+      entries[name]?.offered = false
+      entries[name]?.deadline = now + pause
+      pending.insert(name)
     }
+  }
 
-    private func offerLateSidecars(_ stem: String, _ now: ContinuousClock.Instant, _ findings: inout InboxFindings) {
-        let sidecars = sidecarsByStem[stem] ?? []
-        if let base = sidecars.first.flatMap({ entries[$0]?.dropped.furtherEditOf }), clipsByStem[base] != nil { return }
-        if sidecars.count > 1 {
-            // Without its clip this is no question yet; it will be one when the clip comes.
-            return
-        }
-        for name in sidecars where entries[name]?.isComplete == true && entries[name]?.offered == false {
-            guard stillComplete([name], now) else { continue }
-            entries[name]?.offered = true
-            findings.lateSidecars.append(String(decoding: name, as: UTF8.self))
-        }
-    }
+  // MARK: One file
 
-    /// Whether files found complete some time ago still are: somebody may have opened them again meanwhile.
-    private func stillComplete(_ names: Set<[UInt8]>, _ now: ContinuousClock.Instant) -> Bool {
-        var all = true
-        for name in names {
-            guard var entry = entries[name], case .complete(let since) = entry.phase, since != now else { continue }
-            let path = folder + "/" + String(decoding: name, as: UTF8.self)
-            guard let status = try? FileSystem.status(path), status.isRegular, !entry.status.differsInContent(from: status),
-                completeness(of: path) == .complete
-            else {
-                entry.phase = .settling(since: now)
-                entry.deadline = now + Self.rest
-                store(entry, under: name)
-                all = false
-                continue
-            }
-        }
-        return all
+  private func look(
+    at name: [UInt8], isFinished: Bool, _ now: ContinuousClock.Instant,
+    _ touchedStems: inout Set<String>,
+    _ findings: inout InboxFindings
+  ) throws {
+    guard let text = String(validating: name, as: UTF8.self) else {
+      let status = FileStatus(atFolder: folder, name: name)
+      if let status, reportedOddities.updateValue(status, forKey: name) == nil {
+        report(
+          .badName, name, "its name is not UTF-8 text; it stays where it is: rename it", &findings)
+      } else if status == nil {
+        reportedOddities[name] = nil
+      }
+      return
     }
+    if DroppedName.isTemporary(text) { return }
+    guard let status = try FileSystem.status(folder + "/" + text) else {
+      return forget(name, &touchedStems)
+    }
+    guard status.isRegular else {
+      forget(name, &touchedStems, keepingOddity: true)
+      if reportedOddities[name].map({ !$0.isSameFile(as: status) }) ?? true {
+        report(.notAFile, name, "it is \(status.kind), not a file; it stays where it is", &findings)
+      }
+      reportedOddities[name] = status
+      return
+    }
+    reportedOddities[name] = nil
 
-    private func reportIfLone(_ name: [UInt8], _ now: ContinuousClock.Instant, _ findings: inout InboxFindings) {
-        guard let entry = entries[name], case .complete(let since) = entry.phase, !entry.reportedLone, now >= since + Self.loneAfter else {
-            return
-        }
-        entries[name]?.reportedLone = true
-        entries[name]?.deadline = nil
-        pending.remove(name)
-        let stem = entry.dropped.stem
-        if entry.dropped.isSidecar {
-            let clips = clipsByStem[stem] ?? entry.dropped.furtherEditOf.flatMap { clipsByStem[$0] }
-            guard clips == nil else { return }
-            report(.lone, name, "no video of its name came within a minute; it is kept until one does", &findings)
-        } else {
-            guard sidecars(ofClipsNamed: stem).isEmpty else { return }
-            report(
-                .lone, name, "no sidecar (\(displayName(stem)).yaml, .yml, .json or .txt) came within a minute; it is kept until one does",
-                &findings)
-        }
+    var entry =
+      entries[name]
+      ?? InboxEntry(dropped: DroppedName(text), status: status, phase: .settling(since: now))
+    let isNew = entries[name] == nil
+    let changed = !isNew && entry.status.differsInContent(from: status)
+    let attributesChanged = !isNew && entry.status.mode != status.mode
+    if changed || attributesChanged {
+      (entry.reportedLone, entry.reportedUnreadable) = (false, false)
     }
+    if changed { entry.offered = false }
+    entry.status = status
+    switch entry.phase {
+    // An empty file that was closed may be a placeholder that some programs make before they write.
+    case _ where isFinished: entry.phase = status.size > 0 ? .closed : .settling(since: now)
+    case _ where changed, .unreadable: entry.phase = .settling(since: now)
+    default: break
+    }
+    decide(&entry, path: folder + "/" + text, now)
+    if entry.phase == .unreadable && !entry.reportedUnreadable {
+      entry.reportedUnreadable = true
+      report(
+        .unreadable, name,
+        "the daemon may not read it; it stays where it is: give the daemon's user or group the right to",
+        &findings)
+    }
+    store(entry, under: name)
+    touchedStems.formUnion([entry.dropped.stem, entry.dropped.furtherEditOf].compactMap { $0 })
+    // Whether `clip.2.yaml` belongs to `clip.mp4` depends on whether there is a `clip.2.mp4`, and
+    // the other way round.
+    if !entry.dropped.isSidecar {
+      for further in furtherSidecarsByClipStem[entry.dropped.stem] ?? [] {
+        touch(further, &touchedStems)
+      }
+    }
+  }
 
-    private func report(_ kind: InboxNotice.Kind, _ name: [UInt8], _ message: String, _ findings: inout InboxFindings) {
-        let shown = displayName(bytes: name)
-        findings.notices.append(InboxNotice(kind: kind, name: shown, message: "\(shown): \(message)"))
+  private func touch(_ name: [UInt8], _ touchedStems: inout Set<String>) {
+    if let stem = entries[name]?.dropped.stem { touchedStems.insert(stem) }
+  }
+
+  private func decide(_ entry: inout InboxEntry, path: String, _ now: ContinuousClock.Instant) {
+    entry.deadline = nil
+    switch entry.phase {
+    case .settling(let since) where now < since + Self.rest:
+      entry.deadline = since + Self.rest
+    case .closed, .settling, .unreadable:
+      switch completeness(of: path) {
+      case .complete: entry.phase = .complete(since: now)
+      case .unreadable: entry.phase = .unreadable
+      case .beingWritten:
+        if entry.phase == .closed { entry.phase = .settling(since: now) }
+        entry.deadline = now + Self.writerPause
+      }
+    case .complete: break
     }
+    if case .complete(let since) = entry.phase, !entry.reportedLone {
+      entry.deadline = since + Self.loneAfter
+    }
+  }
+
+  private enum Completeness { case complete, beingWritten, unreadable }
+
+  private func completeness(of path: String) -> Completeness {
+    let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      // EWOULDBLOCK: somebody holds a lease on it.
+      return errno == EACCES || errno == EPERM ? .unreadable : .beingWritten
+    }
+    defer { close(descriptor) }
+    return OpenForWriting.isTrue(of: descriptor) ? .beingWritten : .complete
+  }
+
+  private func store(_ entry: InboxEntry, under name: [UInt8]) {
+    if entries.updateValue(entry, forKey: name) == nil {
+      let dropped = entry.dropped
+      if dropped.isSidecar {
+        sidecarsByStem[dropped.stem, default: []].insert(name)
+        if let base = dropped.furtherEditOf {
+          furtherSidecarsByClipStem[base, default: []].insert(name)
+        }
+      } else {
+        clipsByStem[dropped.stem, default: []].insert(name)
+      }
+    }
+    if entry.deadline != nil { pending.insert(name) } else { pending.remove(name) }
+  }
+
+  private func forget(
+    _ name: [UInt8], _ touchedStems: inout Set<String>, keepingOddity: Bool = false
+  ) {
+    if !keepingOddity { reportedOddities[name] = nil }
+    pending.remove(name)
+    guard let dropped = entries.removeValue(forKey: name)?.dropped else { return }
+    touchedStems.formUnion([dropped.stem, dropped.furtherEditOf].compactMap { $0 })
+    if dropped.isSidecar {
+      sidecarsByStem.remove(name, from: dropped.stem)
+      if let base = dropped.furtherEditOf { furtherSidecarsByClipStem.remove(name, from: base) }
+    } else {
+      clipsByStem.remove(name, from: dropped.stem)
+      for further in furtherSidecarsByClipStem[dropped.stem] ?? [] { touch(further, &touchedStems) }
+    }
+  }
+
+  // MARK: Pairing
+
+  /// The sidecars that belong to the clips of this stem.
+  private func sidecars(ofClipsNamed stem: String) -> Set<[UInt8]> {
+    let further = (furtherSidecarsByClipStem[stem] ?? []).filter { name in
+      entries[name].map { clipsByStem[$0.dropped.stem] == nil } ?? false
+    }
+    return (sidecarsByStem[stem] ?? []).union(further)
+  }
+
+  private func pair(_ stem: String, _ now: ContinuousClock.Instant, _ findings: inout InboxFindings)
+  {
+    guard let clips = clipsByStem[stem] else {
+      reportedAmbiguities[stem] = nil
+      return offerLateSidecars(stem, now, &findings)
+    }
+    let sidecars = sidecars(ofClipsNamed: stem)
+    let sameStem = Dictionary(grouping: sidecars) { entries[$0]?.dropped.stem ?? "" }
+    if !sidecars.isEmpty && clips.count > 1 || sameStem.contains(where: { $0.value.count > 1 }) {
+      let members = clips.union(sidecars)
+      if reportedAmbiguities.updateValue(members, forKey: stem) != members {
+        let names = members.map { displayName(bytes: $0) }.sorted().joined(separator: ", ")
+        report(
+          .ambiguous, Array(stem.utf8),
+          "which of these belong together cannot be told: \(names); they stay until there is one video, and one sidecar to each edit",
+          &findings)
+      }
+      return
+    }
+    reportedAmbiguities[stem] = nil
+    guard let clip = clips.first, entries[clip]?.isComplete == true, entries[clip]?.offered == false
+    else { return }
+    let complete = sidecars.filter { entries[$0]?.isComplete == true }
+    guard !complete.isEmpty, stillComplete(complete.union(clips), now) else { return }
+    for name in complete.union(clips) { entries[name]?.offered = true }
+    let ordered = complete.sorted { left, right in
+      let numbers = (
+        entries[left]?.dropped.editNumber(under: stem) ?? 0,
+        entries[right]?.dropped.editNumber(under: stem) ?? 0
+      )
+      return numbers.0 != numbers.1 ? numbers.0 < numbers.1 : left.lexicographicallyPrecedes(right)
+    }
+    findings.ready.append(
+      ReadyClip(
+        clip: String(decoding: clip, as: UTF8.self),
+        sidecars: ordered.map { String(decoding: $0, as: UTF8.self) }))
+  }
+
+  private func offerLateSidecars(
+    _ stem: String, _ now: ContinuousClock.Instant, _ findings: inout InboxFindings
+  ) {
+    let sidecars = sidecarsByStem[stem] ?? []
+    if let base = sidecars.first.flatMap({ entries[$0]?.dropped.furtherEditOf }),
+      clipsByStem[base] != nil
+    {
+      return
+    }
+    if sidecars.count > 1 {
+      // Without its clip this is no question yet; it will be one when the clip comes.
+      return
+    }
+    for name in sidecars where entries[name]?.isComplete == true && entries[name]?.offered == false
+    {
+      guard stillComplete([name], now) else { continue }
+      entries[name]?.offered = true
+      findings.lateSidecars.append(String(decoding: name, as: UTF8.self))
+    }
+  }
+
+  /// Whether files found complete some time ago still are: somebody may have opened them again
+  /// meanwhile.
+  private func stillComplete(_ names: Set<[UInt8]>, _ now: ContinuousClock.Instant) -> Bool {
+    var all = true
+    for name in names {
+      guard var entry = entries[name], case .complete(let since) = entry.phase, since != now else {
+        continue
+      }
+      let path = folder + "/" + String(decoding: name, as: UTF8.self)
+      guard let status = try? FileSystem.status(path), status.isRegular,
+        !entry.status.differsInContent(from: status),
+        completeness(of: path) == .complete
+      else {
+        entry.phase = .settling(since: now)
+        entry.deadline = now + Self.rest
+        store(entry, under: name)
+        all = false
+        continue
+      }
+    }
+    return all
+  }
+
+  private func reportIfLone(
+    _ name: [UInt8], _ now: ContinuousClock.Instant, _ findings: inout InboxFindings
+  ) {
+    guard let entry = entries[name], case .complete(let since) = entry.phase, !entry.reportedLone,
+      now >= since + Self.loneAfter
+    else {
+      return
+    }
+    entries[name]?.reportedLone = true
+    entries[name]?.deadline = nil
+    pending.remove(name)
+    let stem = entry.dropped.stem
+    if entry.dropped.isSidecar {
+      let clips = clipsByStem[stem] ?? entry.dropped.furtherEditOf.flatMap { clipsByStem[$0] }
+      guard clips == nil else { return }
+      report(
+        .lone, name, "no video of its name came within a minute; it is kept until one does",
+        &findings)
+    } else {
+      guard sidecars(ofClipsNamed: stem).isEmpty else { return }
+      report(
+        .lone, name,
+        "no sidecar (\(displayName(stem)).yaml, .yml, .json or .txt) came within a minute; it is kept until one does",
+        &findings)
+    }
+  }
+
+  private func report(
+    _ kind: InboxNotice.Kind, _ name: [UInt8], _ message: String, _ findings: inout InboxFindings
+  ) {
+    let shown = displayName(bytes: name)
+    findings.notices.append(InboxNotice(kind: kind, name: shown, message: "\(shown): \(message)"))
+  }
 }
 
 extension DroppedName {
-    /// The number of the edit that a sidecar asks for, of the clips named `clipStem`; 1 where the names are the same.
-    fileprivate func editNumber(under clipStem: String) -> Int { stem == clipStem ? 1 : editNumber }
+  /// The number of the edit that a sidecar asks for, of the clips named `clipStem`; 1 where the
+  /// names are the same.
+  fileprivate func editNumber(under clipStem: String) -> Int { stem == clipStem ? 1 : editNumber }
 }
 
 extension FileStatus {
-    fileprivate init?(atFolder folder: String, name: [UInt8]) {
-        var raw = stat()
-        let path = (Array(folder.utf8) + [0x2f] + name).map { CChar(bitPattern: $0) } + [0]
-        guard lstat(path, &raw) == 0 else { return nil }
-        self.init(raw)
-    }
+  fileprivate init?(atFolder folder: String, name: [UInt8]) {
+    var raw = stat()
+    let path = (Array(folder.utf8) + [0x2f] + name).map { CChar(bitPattern: $0) } + [0]
+    guard lstat(path, &raw) == 0 else { return nil }
+    self.init(raw)
+  }
 
-    fileprivate func differsInContent(from other: FileStatus) -> Bool {
-        !isSameFile(as: other) || size != other.size || modifiedSeconds != other.modifiedSeconds
-            || modifiedNanoseconds != other.modifiedNanoseconds
-    }
+  fileprivate func differsInContent(from other: FileStatus) -> Bool {
+    !isSameFile(as: other) || size != other.size || modifiedSeconds != other.modifiedSeconds
+      || modifiedNanoseconds != other.modifiedNanoseconds
+  }
 }
 
 extension [String: Set<[UInt8]>] {
-    fileprivate mutating func remove(_ name: [UInt8], from stem: String) {
-        self[stem]?.remove(name)
-        if self[stem]?.isEmpty == true { self[stem] = nil }
-    }
+  fileprivate mutating func remove(_ name: [UInt8], from stem: String) {
+    self[stem]?.remove(name)
+    if self[stem]?.isEmpty == true { self[stem] = nil }
+  }
 }

@@ -1,44 +1,44 @@
 /// A clip with its sidecars, all completely written. Names are those in the inbox.
 public struct ReadyClip: Sendable, Equatable {
-    public var clip: String
-    /// The unnumbered one first, then by number.
-    public var sidecars: [String]
+  public var clip: String
+  /// The unnumbered one first, then by number.
+  public var sidecars: [String]
 
-    public init(clip: String, sidecars: [String]) {
-        self.clip = clip
-        self.sidecars = sidecars
-    }
+  public init(clip: String, sidecars: [String]) {
+    self.clip = clip
+    self.sidecars = sidecars
+  }
 }
 
 /// Something in the inbox that a person should know of; said once until it changes.
 public struct InboxNotice: Sendable, Equatable {
-    public enum Kind: Sendable, Equatable {
-        /// No partner for a minute.
-        case lone
-        /// Which sidecar belongs to which clip cannot be told.
-        case ambiguous
-        /// A folder, FIFO, socket, device or symbolic link.
-        case notAFile
-        /// The daemon may not read it.
-        case unreadable
-        /// Its name is not UTF-8.
-        case badName
-    }
+  public enum Kind: Sendable, Equatable {
+    /// No partner for a minute.
+    case lone
+    /// Which sidecar belongs to which clip cannot be told.
+    case ambiguous
+    /// A folder, FIFO, socket, device or symbolic link.
+    case notAFile
+    /// The daemon may not read it.
+    case unreadable
+    /// Its name is not UTF-8.
+    case badName
+  }
 
-    public var kind: Kind
-    /// The file's name, escaped for display.
-    public var name: String
-    /// One sentence, without control characters.
-    public var message: String
+  public var kind: Kind
+  /// The file's name, escaped for display.
+  public var name: String
+  /// One sentence, without control characters.
+  public var message: String
 }
 
 /// What a look at the inbox brought.
 public struct InboxFindings: Sendable, Equatable {
-    /// Clips to claim with their sidecars.
-    public var ready: [ReadyClip] = []
-    /// Complete sidecars without a clip in the inbox; they may belong to one that was claimed before.
-    public var lateSidecars: [String] = []
-    public var notices: [InboxNotice] = []
+  /// Clips to claim with their sidecars.
+  public var ready: [ReadyClip] = []
+  /// Complete sidecars without a clip in the inbox; they may belong to one that was claimed before.
+  public var lateSidecars: [String] = []
+  public var notices: [InboxNotice] = []
 
-    public init() {}
+  public init() {}
 }

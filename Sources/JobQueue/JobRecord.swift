@@ -2,70 +2,80 @@ import EditSettings
 import Foundation
 import GRDB
 
-/// A row of the job store: a `Job`, and what its claim and delivery need to be completed after a crash.
+/// A row of the job store: a `Job`, and what its claim and delivery need to be completed after a
+/// crash.
 struct JobRecord: Codable, FetchableRecord, PersistableRecord {
-    static let databaseTableName = "job"
+  static let databaseTableName = "job"
 
-    /// Recorded, but its files may not all be in its work folder yet. Such a job is not yet accepted, and shown to nobody.
-    static let claiming = "claiming"
+  /// Recorded, but its files may not all be in its work folder yet. Such a job is not yet accepted,
+  /// and shown to nobody.
+  static let claiming = "claiming"
 
-    var id: String
-    /// The id of the first job that was made of the clip; further edits of the same clip have it too.
-    var clip: String
-    /// What a later sidecar calls the clip, canonically composed; empty where no sidecar can join it.
-    var clipStem: String
-    var name: String
-    var sourceName: String
-    /// The clip's name in the inbox, and the sidecar's.
-    var inboxName: String
-    var sidecarName: String?
-    /// `claiming`, or a `JobState`.
-    var state: String
-    var settings: EditSettings?
-    var attempts = 0
-    /// Attempts that ended in a failure that may pass; what the limit of attempts counts.
-    var failures = 0
-    /// Somebody wants it to end, though a worker still has it.
-    var cancelRequested = false
-    var submitted: Date
-    var started: Date?
-    var finished: Date?
-    var worker: String?
-    var error: String?
-    var outboxName: String?
-    /// JSON.
-    var figures: String?
-    // `FileStatus.identity`, so that another file that took the name meanwhile is not mistaken for them.
-    var clipIdentity: String
-    var sidecarIdentity: String?
+  var id: String
+  /// The id of the first job that was made of the clip; further edits of the same clip have it too.
+  var clip: String
+  /// What a later sidecar calls the clip, canonically composed; empty where no sidecar can join it.
+  var clipStem: String
+  var name: String
+  var sourceName: String
+  /// The clip's name in the inbox, and the sidecar's.
+  var inboxName: String
+  var sidecarName: String?
+  /// `claiming`, or a `JobState`.
+  var state: String
+  var settings: EditSettings?
+  var attempts = 0
+  /// Attempts that ended in a failure that may pass; what the limit of attempts counts.
+  var failures = 0
+  /// Somebody wants it to end, though a worker still has it.
+  var cancelRequested = false
+  var submitted: Date
+  var started: Date?
+  var finished: Date?
+  var worker: String?
+  var error: String?
+  var outboxName: String?
+  /// JSON.
+  var figures: String?
+  // `FileStatus.identity`, so that another file that took the name meanwhile is not mistaken for
+  // them.
+  var clipIdentity: String
+  var sidecarIdentity: String?
 
-    var jobID: JobID { JobID(rawValue: id) }
-    var sourceFile: String { Self.fileName("source", extensionOf: sourceName) }
-    var sidecarFile: String? { sidecarName.map { Self.fileName("sidecar", extensionOf: $0) } }
+  var jobID: JobID { JobID(rawValue: id) }
+  var sourceFile: String { Self.fileName("source", extensionOf: sourceName) }
+  var sidecarFile: String? { sidecarName.map { Self.fileName("sidecar", extensionOf: $0) } }
 
-    /// `nil` while it is being claimed.
-    var job: Job? {
-        guard let state = JobState(rawValue: state) else { return nil }
-        var job = Job(id: jobID, name: name, sourceName: sourceName, state: state, settings: settings, submitted: submitted)
-        job.attempts = attempts
-        job.started = started
-        job.finished = finished
-        job.worker = worker
-        job.error = error
-        job.outboxName = outboxName
-        return job
-    }
+  /// `nil` while it is being claimed.
+  var job: Job? {
+    guard let state = JobState(rawValue: state) else { return nil }
+    var job = Job(
+      id: jobID, name: name, sourceName: sourceName, state: state, settings: settings,
+      submitted: submitted)
+    job.attempts = attempts
+    job.started = started
+    job.finished = finished
+    job.worker = worker
+    job.error = error
+    job.outboxName = outboxName
+    return job
+  }
 
-    func isClip(_ status: FileStatus) -> Bool { status.isRegular && status.identity == clipIdentity }
-    func isSidecar(_ status: FileStatus) -> Bool { status.isRegular && status.identity == sidecarIdentity }
+  func isClip(_ status: FileStatus) -> Bool { status.isRegular && status.identity == clipIdentity }
+  func isSidecar(_ status: FileStatus) -> Bool {
+    status.isRegular && status.identity == sidecarIdentity
+  }
 
-    static func fileName(_ role: String, extensionOf name: String) -> String {
-        let fileExtension = DroppedName(name).fileExtension
-        return fileExtension.isEmpty || fileExtension.utf8.count > 64 ? role : role + "." + fileExtension
-    }
+  static func fileName(_ role: String, extensionOf name: String) -> String {
+    let fileExtension = DroppedName(name).fileExtension
+    return fileExtension.isEmpty || fileExtension.utf8.count > 64
+      ? role : role + "." + fileExtension
+  }
 }
 
 extension Date {
-    /// To the millisecond, which is what the store keeps.
-    var toMilliseconds: Date { Date(timeIntervalSince1970: (timeIntervalSince1970 * 1000).rounded() / 1000) }
+  /// To the millisecond, which is what the store keeps.
+  var toMilliseconds: Date {
+    Date(timeIntervalSince1970: (timeIntervalSince1970 * 1000).rounded() / 1000)
+  }
 }

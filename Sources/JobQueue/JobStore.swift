@@ -2,209 +2,253 @@ import EditSettings
 import Foundation
 import GRDB
 
-/// The record of all jobs, in SQLite. Every change is one transaction that is on the disk when the call returns.
+/// The record of all jobs, in SQLite. Every change is one transaction that is on the disk when the
+/// call returns.
 ///
-/// Used from one thread. All methods throw GRDB's `DatabaseError` where the disk fails, and `JobStoreError` where the job is not in the
-/// state that the change starts from.
+/// Used from one thread. All methods throw GRDB's `DatabaseError` where the disk fails, and
+/// `JobStoreError` where the job is not in the state that the change starts from.
 public final class JobStore {
-    private let database: DatabaseQueue
+  private let database: DatabaseQueue
 
-    /// - Throws: `JobStoreError` with one sentence where the file is no store of this program's, or of a newer version.
-    public init(path: String) throws {
-        do {
-            var configuration = Configuration()
-            configuration.journalMode = .wal
-            configuration.busyMode = .timeout(5)
-            database = try DatabaseQueue(path: path, configuration: configuration)
-            let migrator = Self.migrator
-            if try database.read(migrator.hasBeenSuperseded) {
-                throw JobStoreError("the job store \(displayName(path)) was made by a newer stemd: install that version again")
-            }
-            try migrator.migrate(database)
-            // GRDB sets NORMAL, under which the last commits before a power cut are lost, whenever it turns WAL on: so after it.
-            try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-        } catch let error as DatabaseError {
-            throw JobStoreError("cannot open the job store \(displayName(path)): \(error.message ?? "\(error.resultCode)")")
-        }
-        guard try synchronous == 2, try journalMode == "wal" else {
-            throw JobStoreError("the job store \(displayName(path)) cannot be made durable here: put it on a local file system")
-        }
+  /// - Throws: `JobStoreError` with one sentence where the file is no store of this program's, or
+  ///   of a newer version.
+  public init(path: String) throws {
+    do {
+      var configuration = Configuration()
+      configuration.journalMode = .wal
+      configuration.busyMode = .timeout(5)
+      database = try DatabaseQueue(path: path, configuration: configuration)
+      let migrator = Self.migrator
+      if try database.read(migrator.hasBeenSuperseded) {
+        throw JobStoreError(
+          "the job store \(displayName(path)) was made by a newer stemd: install that version again"
+        )
+      }
+      try migrator.migrate(database)
+      // GRDB sets NORMAL, under which the last commits before a power cut are lost, whenever it
+      // turns WAL on: so after it.
+      try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+    } catch let error as DatabaseError {
+      throw JobStoreError(
+        "cannot open the job store \(displayName(path)): \(error.message ?? "\(error.resultCode)")")
     }
-
-    /// SQLite's `PRAGMA synchronous` in force: 2 is FULL.
-    var synchronous: Int { get throws { try database.unsafeRead { try Int.fetchOne($0, sql: "PRAGMA synchronous") ?? -1 } } }
-    var journalMode: String { get throws { try database.unsafeRead { try String.fetchOne($0, sql: "PRAGMA journal_mode") ?? "" } } }
-
-    private static var migrator: DatabaseMigrator {
-        var migrator = DatabaseMigrator()
-        migrator.registerMigration("jobs") { database in
-            try database.create(table: "job") { table in
-                table.primaryKey("id", .text)
-                table.column("clip", .text).notNull().indexed()
-                table.column("clipStem", .text).notNull().indexed()
-                table.column("name", .text).notNull()
-                table.column("sourceName", .text).notNull()
-                table.column("inboxName", .text).notNull()
-                table.column("sidecarName", .text)
-                table.column("state", .text).notNull()
-                table.column("settings", .text)
-                table.column("attempts", .integer).notNull()
-                table.column("failures", .integer).notNull()
-                table.column("cancelRequested", .boolean).notNull()
-                table.column("submitted", .datetime).notNull()
-                table.column("started", .datetime)
-                table.column("finished", .datetime)
-                table.column("worker", .text)
-                table.column("error", .text)
-                table.column("outboxName", .text)
-                table.column("figures", .text)
-                table.column("clipIdentity", .text).notNull()
-                table.column("sidecarIdentity", .text)
-            }
-            try database.create(index: "jobByState", on: "job", columns: ["state", "id"])
-        }
-        return migrator
+    guard try synchronous == 2, try journalMode == "wal" else {
+      throw JobStoreError(
+        "the job store \(displayName(path)) cannot be made durable here: put it on a local file system"
+      )
     }
+  }
 
-    // MARK: Reading
-
-    public func job(_ id: JobID) throws -> Job? { try record(id)?.job }
-
-    /// The newest `limit` jobs in one of `states` (`nil`: in any), oldest first.
-    public func jobs(in states: [JobState]? = nil, limit: Int = .max) throws -> [Job] {
-        let names = (states ?? JobState.allCases).map(\.rawValue)
-        return try database.unsafeRead { database in
-            try JobRecord.filter(names.contains(Column("state"))).order(Column("id").desc).limit(max(0, limit)).fetchAll(database)
-        }.reversed().compactMap(\.job)
+  /// SQLite's `PRAGMA synchronous` in force: 2 is FULL.
+  var synchronous: Int {
+    get throws { try database.unsafeRead { try Int.fetchOne($0, sql: "PRAGMA synchronous") ?? -1 } }
+  }
+  var journalMode: String {
+    get throws {
+      try database.unsafeRead { try String.fetchOne($0, sql: "PRAGMA journal_mode") ?? "" }
     }
+  }
 
-    /// The queued jobs that were accepted first, without `excluded`, oldest first.
-    public func nextQueued(limit: Int, excluding excluded: Set<JobID> = []) throws -> [Job] {
-        try database.unsafeRead { database in
-            try JobRecord.filter(Column("state") == JobState.queued.rawValue && !excluded.map(\.rawValue).contains(Column("id")))
-                .order(Column("id")).limit(limit).fetchAll(database)
-        }.compactMap(\.job)
+  private static var migrator: DatabaseMigrator {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("jobs") { database in
+      try database.create(table: "job") { table in
+        table.primaryKey("id", .text)
+        table.column("clip", .text).notNull().indexed()
+        table.column("clipStem", .text).notNull().indexed()
+        table.column("name", .text).notNull()
+        table.column("sourceName", .text).notNull()
+        table.column("inboxName", .text).notNull()
+        table.column("sidecarName", .text)
+        table.column("state", .text).notNull()
+        table.column("settings", .text)
+        table.column("attempts", .integer).notNull()
+        table.column("failures", .integer).notNull()
+        table.column("cancelRequested", .boolean).notNull()
+        table.column("submitted", .datetime).notNull()
+        table.column("started", .datetime)
+        table.column("finished", .datetime)
+        table.column("worker", .text)
+        table.column("error", .text)
+        table.column("outboxName", .text)
+        table.column("figures", .text)
+        table.column("clipIdentity", .text).notNull()
+        table.column("sidecarIdentity", .text)
+      }
+      try database.create(index: "jobByState", on: "job", columns: ["state", "id"])
     }
+    return migrator
+  }
 
-    /// Jobs that reached a final state, but not yet the outbox.
-    public func undelivered() throws -> [Job] {
-        let final = JobState.allCases.filter(\.isFinal).map(\.rawValue)
-        return try records(where: final.contains(Column("state")) && Column("outboxName") == nil).compactMap(\.job)
+  // MARK: Reading
+
+  public func job(_ id: JobID) throws -> Job? { try record(id)?.job }
+
+  /// The newest `limit` jobs in one of `states` (`nil`: in any), oldest first.
+  public func jobs(in states: [JobState]? = nil, limit: Int = .max) throws -> [Job] {
+    let names = (states ?? JobState.allCases).map(\.rawValue)
+    return try database.unsafeRead { database in
+      try JobRecord.filter(names.contains(Column("state"))).order(Column("id").desc).limit(
+        max(0, limit)
+      ).fetchAll(database)
+    }.reversed().compactMap(\.job)
+  }
+
+  /// The queued jobs that were accepted first, without `excluded`, oldest first.
+  public func nextQueued(limit: Int, excluding excluded: Set<JobID> = []) throws -> [Job] {
+    try database.unsafeRead { database in
+      try JobRecord.filter(
+        Column("state") == JobState.queued.rawValue
+          && !excluded.map(\.rawValue).contains(Column("id"))
+      )
+      .order(Column("id")).limit(limit).fetchAll(database)
+    }.compactMap(\.job)
+  }
+
+  /// Jobs that reached a final state, but not yet the outbox.
+  public func undelivered() throws -> [Job] {
+    let final = JobState.allCases.filter(\.isFinal).map(\.rawValue)
+    return try records(where: final.contains(Column("state")) && Column("outboxName") == nil)
+      .compactMap(\.job)
+  }
+
+  public func countsByState() throws -> [JobState: Int] {
+    let rows = try database.unsafeRead {
+      try Row.fetchAll($0, sql: "SELECT state, COUNT(*) AS count FROM job GROUP BY state")
     }
-
-    public func countsByState() throws -> [JobState: Int] {
-        let rows = try database.unsafeRead { try Row.fetchAll($0, sql: "SELECT state, COUNT(*) AS count FROM job GROUP BY state") }
-        var counts = Dictionary(uniqueKeysWithValues: JobState.allCases.map { ($0, 0) })
-        for row in rows { if let state = JobState(rawValue: row["state"]) { counts[state] = row["count"] } }
-        return counts
+    var counts = Dictionary(uniqueKeysWithValues: JobState.allCases.map { ($0, 0) })
+    for row in rows {
+      if let state = JobState(rawValue: row["state"]) { counts[state] = row["count"] }
     }
+    return counts
+  }
 
-    // MARK: Transitions
+  // MARK: Transitions
 
-    /// Queued → running; counts an attempt.
-    public func start(_ id: JobID, worker: String, now: Date = Date()) throws -> Job {
-        try change(id, from: [.queued]) { record in
-            record.state = JobState.running.rawValue
-            record.worker = worker
-            record.attempts += 1
-            record.started = record.started ?? now.toMilliseconds
-        }
+  /// Queued → running; counts an attempt.
+  public func start(_ id: JobID, worker: String, now: Date = Date()) throws -> Job {
+    try change(id, from: [.queued]) { record in
+      record.state = JobState.running.rawValue
+      record.worker = worker
+      record.attempts += 1
+      record.started = record.started ?? now.toMilliseconds
     }
+  }
 
-    /// Running → queued.
-    /// - Parameter failed: whether the attempt failed, rather than the daemon having stopped.
-    /// - Returns: the job, and how many of its attempts failed.
-    public func requeue(_ id: JobID, failed: Bool) throws -> (job: Job, failures: Int) {
-        var failures = 0
-        let job = try change(id, from: [.running]) { record in
-            record.state = JobState.queued.rawValue
-            record.worker = nil
-            record.failures += failed ? 1 : 0
-            failures = record.failures
-        }
-        return (job, failures)
+  /// Running → queued.
+  /// - Parameter failed: whether the attempt failed, rather than the daemon having stopped.
+  /// - Returns: the job, and how many of its attempts failed.
+  public func requeue(_ id: JobID, failed: Bool) throws -> (job: Job, failures: Int) {
+    var failures = 0
+    let job = try change(id, from: [.running]) { record in
+      record.state = JobState.queued.rawValue
+      record.worker = nil
+      record.failures += failed ? 1 : 0
+      failures = record.failures
     }
+    return (job, failures)
+  }
 
-    /// Notes that a running job is to end as cancelled, whatever becomes of its worker and of the daemon.
-    public func requestCancel(_ id: JobID) throws -> Job { try change(id, from: [.running]) { $0.cancelRequested = true } }
+  /// Notes that a running job is to end as cancelled, whatever becomes of its worker and of the
+  /// daemon.
+  public func requestCancel(_ id: JobID) throws -> Job {
+    try change(id, from: [.running]) { $0.cancelRequested = true }
+  }
 
-    public func isCancelRequested(_ id: JobID) throws -> Bool { try record(id)?.cancelRequested ?? false }
+  public func isCancelRequested(_ id: JobID) throws -> Bool {
+    try record(id)?.cancelRequested ?? false
+  }
 
-    /// How many attempts of the job failed so far.
-    public func failures(of id: JobID) throws -> Int { try record(id)?.failures ?? 0 }
+  /// How many attempts of the job failed so far.
+  public func failures(of id: JobID) throws -> Int { try record(id)?.failures ?? 0 }
 
-    /// Queued or running → done, failed or cancelled. What is left is its delivery.
-    public func finish(
-        _ id: JobID, as state: JobState, error: String? = nil, figures: (any Encodable)? = nil, now: Date = Date()
-    ) throws -> Job {
-        precondition(state.isFinal)
-        let figures = try figures.map { String(decoding: try JSONEncoder().encode($0), as: UTF8.self) }
-        return try change(id, from: [.queued, .running]) { record in
-            record.state = state.rawValue
-            record.error = error
-            record.figures = figures
-            record.finished = now.toMilliseconds
-            record.worker = nil
-        }
+  /// Queued or running → done, failed or cancelled. What is left is its delivery.
+  public func finish(
+    _ id: JobID, as state: JobState, error: String? = nil, figures: (any Encodable)? = nil,
+    now: Date = Date()
+  ) throws -> Job {
+    precondition(state.isFinal)
+    let figures = try figures.map { String(decoding: try JSONEncoder().encode($0), as: UTF8.self) }
+    return try change(id, from: [.queued, .running]) { record in
+      record.state = state.rawValue
+      record.error = error
+      record.figures = figures
+      record.finished = now.toMilliseconds
+      record.worker = nil
     }
+  }
 
-    func setDelivered(_ id: JobID, outboxName: String) throws -> Job {
-        try change(id, from: JobState.allCases.filter(\.isFinal)) { $0.outboxName = outboxName }
+  func setDelivered(_ id: JobID, outboxName: String) throws -> Job {
+    try change(id, from: JobState.allCases.filter(\.isFinal)) { $0.outboxName = outboxName }
+  }
+
+  private func change(_ id: JobID, from states: [JobState], _ change: (inout JobRecord) -> Void)
+    throws -> Job
+  {
+    try database.write { database in
+      guard var record = try JobRecord.fetchOne(database, key: id.rawValue), let job = record.job
+      else {
+        throw JobStoreError("there is no job \(id)")
+      }
+      guard states.contains(job.state) else {
+        throw JobStoreError(
+          "job \(id) is \(job.state.rawValue), not \(states.map(\.rawValue).joined(separator: " or "))"
+        )
+      }
+      change(&record)
+      try record.update(database)
+      // As it was stored: a date keeps its milliseconds only.
+      guard let changed = try JobRecord.fetchOne(database, key: id.rawValue)?.job else {
+        throw JobStoreError("job \(id) has no state")
+      }
+      return changed
     }
+  }
 
-    private func change(_ id: JobID, from states: [JobState], _ change: (inout JobRecord) -> Void) throws -> Job {
-        try database.write { database in
-            guard var record = try JobRecord.fetchOne(database, key: id.rawValue), let job = record.job else {
-                throw JobStoreError("there is no job \(id)")
-            }
-            guard states.contains(job.state) else {
-                throw JobStoreError("job \(id) is \(job.state.rawValue), not \(states.map(\.rawValue).joined(separator: " or "))")
-            }
-            change(&record)
-            try record.update(database)
-            // As it was stored: a date keeps its milliseconds only.
-            guard let changed = try JobRecord.fetchOne(database, key: id.rawValue)?.job else {
-                throw JobStoreError("job \(id) has no state")
-            }
-            return changed
-        }
+  // MARK: Claims
+
+  func record(_ id: JobID) throws -> JobRecord? {
+    try database.unsafeRead { try JobRecord.fetchOne($0, key: id.rawValue) }
+  }
+
+  func records(where condition: some SQLSpecificExpressible) throws -> [JobRecord] {
+    try database.unsafeRead { try JobRecord.filter(condition).order(Column("id")).fetchAll($0) }
+  }
+
+  func records(inState state: String) throws -> [JobRecord] {
+    try records(where: Column("state") == state)
+  }
+  func records(ofClip clip: String) throws -> [JobRecord] {
+    try records(where: Column("clip") == clip)
+  }
+
+  /// The newest job that was made of a clip of this stem.
+  func newestRecord(clipStem: String) throws -> JobRecord? {
+    try database.unsafeRead {
+      try JobRecord.filter(Column("clipStem") == clipStem).order(Column("id").desc).fetchOne($0)
     }
+  }
 
-    // MARK: Claims
+  func newestID() throws -> JobID? {
+    try database.unsafeRead { try String.fetchOne($0, sql: "SELECT MAX(id) FROM job") }.map(
+      JobID.init(rawValue:))
+  }
 
-    func record(_ id: JobID) throws -> JobRecord? { try database.unsafeRead { try JobRecord.fetchOne($0, key: id.rawValue) } }
+  func insert(_ records: [JobRecord]) throws {
+    try database.write { database in for record in records { try record.insert(database) } }
+  }
 
-    func records(where condition: some SQLSpecificExpressible) throws -> [JobRecord] {
-        try database.unsafeRead { try JobRecord.filter(condition).order(Column("id")).fetchAll($0) }
+  func update(_ records: [JobRecord], deleting deleted: [JobRecord] = []) throws {
+    guard !records.isEmpty || !deleted.isEmpty else { return }
+    try database.write { database in
+      for record in records { try record.update(database) }
+      for record in deleted { try record.delete(database) }
     }
-
-    func records(inState state: String) throws -> [JobRecord] { try records(where: Column("state") == state) }
-    func records(ofClip clip: String) throws -> [JobRecord] { try records(where: Column("clip") == clip) }
-
-    /// The newest job that was made of a clip of this stem.
-    func newestRecord(clipStem: String) throws -> JobRecord? {
-        try database.unsafeRead { try JobRecord.filter(Column("clipStem") == clipStem).order(Column("id").desc).fetchOne($0) }
-    }
-
-    func newestID() throws -> JobID? {
-        try database.unsafeRead { try String.fetchOne($0, sql: "SELECT MAX(id) FROM job") }.map(JobID.init(rawValue:))
-    }
-
-    func insert(_ records: [JobRecord]) throws {
-        try database.write { database in for record in records { try record.insert(database) } }
-    }
-
-    func update(_ records: [JobRecord], deleting deleted: [JobRecord] = []) throws {
-        guard !records.isEmpty || !deleted.isEmpty else { return }
-        try database.write { database in
-            for record in records { try record.update(database) }
-            for record in deleted { try record.delete(database) }
-        }
-    }
+  }
 }
 
 /// What is wrong with the store or a change to it; one sentence.
 public struct JobStoreError: Error, CustomStringConvertible {
-    public let description: String
-    init(_ description: String) { self.description = description }
+  public let description: String
+  init(_ description: String) { self.description = description }
 }

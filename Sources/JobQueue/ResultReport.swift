@@ -3,36 +3,39 @@ import Foundation
 
 /// `result.json`: what a job was and what became of it.
 struct ResultReport: Encodable {
-    var record: JobRecord
+  var record: JobRecord
 
-    private enum Key: String, CodingKey {
-        case id, name, source, state, error, settings, attempts, submitted, started, finished, figures
+  private enum Key: String, CodingKey {
+    case id, name, source, state, error, settings, attempts, submitted, started, finished, figures
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: Key.self)
+    try container.encode(record.id, forKey: .id)
+    try container.encode(record.name, forKey: .name)
+    try container.encode(record.sourceName, forKey: .source)
+    try container.encode(record.state, forKey: .state)
+    try container.encodeIfPresent(record.error, forKey: .error)
+    try container.encodeIfPresent(record.settings?.sidecarFields, forKey: .settings)
+    try container.encode(record.attempts, forKey: .attempts)
+    try container.encode(Self.time(record.submitted), forKey: .submitted)
+    try container.encodeIfPresent(record.started.map(Self.time), forKey: .started)
+    try container.encodeIfPresent(record.finished.map(Self.time), forKey: .finished)
+    if let figures = record.figures {
+      try container.encode(
+        JSONDecoder().decode(JSONValue.self, from: Data(figures.utf8)), forKey: .figures)
     }
+  }
 
-    func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: Key.self)
-        try container.encode(record.id, forKey: .id)
-        try container.encode(record.name, forKey: .name)
-        try container.encode(record.sourceName, forKey: .source)
-        try container.encode(record.state, forKey: .state)
-        try container.encodeIfPresent(record.error, forKey: .error)
-        try container.encodeIfPresent(record.settings?.sidecarFields, forKey: .settings)
-        try container.encode(record.attempts, forKey: .attempts)
-        try container.encode(Self.time(record.submitted), forKey: .submitted)
-        try container.encodeIfPresent(record.started.map(Self.time), forKey: .started)
-        try container.encodeIfPresent(record.finished.map(Self.time), forKey: .finished)
-        if let figures = record.figures {
-            try container.encode(JSONDecoder().decode(JSONValue.self, from: Data(figures.utf8)), forKey: .figures)
-        }
+  var data: Data {
+    get throws {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+      return try encoder.encode(self) + Data("\n".utf8)
     }
+  }
 
-    var data: Data {
-        get throws {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            return try encoder.encode(self) + Data("\n".utf8)
-        }
-    }
-
-    private static func time(_ date: Date) -> String { date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)) }
+  private static func time(_ date: Date) -> String {
+    date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+  }
 }

@@ -1,77 +1,86 @@
 import Foundation
 import Glibc
 
-/// One spool: its folders, its job store, and the operations that carry a job from the inbox through the work folder into the outbox.
+/// One spool: its folders, its job store, and the operations that carry a job from the inbox
+/// through the work folder into the outbox.
 ///
-/// Each operation can be cut off at any instruction: `reconcile` at the next start completes or undoes it. Used from one thread, and by one
-/// process at a time, which a lock in the state folder sees to.
+/// Each operation can be cut off at any instruction: `reconcile` at the next start completes or
+/// undoes it. Used from one thread, and by one process at a time, which a lock in the state folder
+/// sees to.
 public final class Spool {
-    public let folders: SpoolFolders
-    public let store: JobStore
-    var idGenerator: JobIDGenerator
-    private let lock: Int32
+  public let folders: SpoolFolders
+  public let store: JobStore
+  var idGenerator: JobIDGenerator
+  private let lock: Int32
 
-    /// Makes missing folders, takes the lock, opens the store.
-    /// - Throws: `FileError`, `JobStoreError`, or `SpoolError` where another daemon serves the same root.
-    public init(root: URL) throws {
-        folders = SpoolFolders(root: root)
-        try FileSystem.makeFolders(folders.rootPath)
-        for folder in [folders.inbox, folders.work, folders.outbox, folders.state, folders.cache, folders.sockets] {
-            try FileSystem.makeFolder(folder.path(percentEncoded: false))
-        }
-        lock = try Self.lock(folders.statePath + "/lock")
-        do {
-            store = try JobStore(path: folders.statePath + "/jobs.sqlite")
-            idGenerator = JobIDGenerator(after: try store.newestID())
-        } catch {
-            close(lock)
-            throw error
-        }
+  /// Makes missing folders, takes the lock, opens the store.
+  /// - Throws: `FileError`, `JobStoreError`, or `SpoolError` where another daemon serves the same
+  ///   root.
+  public init(root: URL) throws {
+    folders = SpoolFolders(root: root)
+    try FileSystem.makeFolders(folders.rootPath)
+    for folder in [
+      folders.inbox, folders.work, folders.outbox, folders.state, folders.cache, folders.sockets,
+    ] {
+      try FileSystem.makeFolder(folder.path(percentEncoded: false))
     }
-
-    deinit { close(lock) }
-
-    private static func lock(_ path: String) throws -> Int32 {
-        // Closed on exec: a worker that outlives the daemon must not keep its successor out.
-        let descriptor = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o660)
-        guard descriptor >= 0 else { throw FileError("open", path) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            let holder = (try? FileSystem.read(path, limit: 32)).map { String(decoding: $0, as: UTF8.self) } ?? ""
-            close(descriptor)
-            let process = Int32(holder).map { " (process \($0))" } ?? ""
-            throw SpoolError("another stemd\(process) serves this spool: stop it, or choose another --root")
-        }
-        let text = Array("\(getpid())".utf8)
-        _ = ftruncate(descriptor, 0)
-        _ = pwrite(descriptor, text, text.count, 0)
-        return descriptor
+    lock = try Self.lock(folders.statePath + "/lock")
+    do {
+      store = try JobStore(path: folders.statePath + "/jobs.sqlite")
+      idGenerator = JobIDGenerator(after: try store.newestID())
+    } catch {
+      close(lock)
+      throw error
     }
+  }
+
+  deinit { close(lock) }
+
+  private static func lock(_ path: String) throws -> Int32 {
+    // Closed on exec: a worker that outlives the daemon must not keep its successor out.
+    let descriptor = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o660)
+    guard descriptor >= 0 else { throw FileError("open", path) }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      let holder =
+        (try? FileSystem.read(path, limit: 32)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+      close(descriptor)
+      let process = Int32(holder).map { " (process \($0))" } ?? ""
+      throw SpoolError(
+        "another stemd\(process) serves this spool: stop it, or choose another --root")
+    }
+    let text = Array("\(getpid())".utf8)
+    _ = ftruncate(descriptor, 0)
+    _ = pwrite(descriptor, text, text.count, 0)
+    return descriptor
+  }
 }
 
 /// Why the spool refuses; one sentence that says what to do.
 public struct SpoolError: Error, CustomStringConvertible {
-    public let description: String
-    init(_ description: String) { self.description = description }
+  public let description: String
+  init(_ description: String) { self.description = description }
 }
 
 extension SpoolFolders {
-    public var rootPath: String { Self.plain(root) }
-    var inboxPath: String { Self.plain(inbox) }
-    var workPath: String { Self.plain(work) }
-    var outboxPath: String { Self.plain(outbox) }
-    var statePath: String { Self.plain(state) }
+  public var rootPath: String { Self.plain(root) }
+  var inboxPath: String { Self.plain(inbox) }
+  var workPath: String { Self.plain(work) }
+  var outboxPath: String { Self.plain(outbox) }
+  var statePath: String { Self.plain(state) }
 
-    func workFolder(_ id: JobID) -> String { workPath + "/" + id.rawValue }
-    func resultFolder(_ id: JobID) -> String { workFolder(id) + "/result" }
+  func workFolder(_ id: JobID) -> String { workPath + "/" + id.rawValue }
+  func resultFolder(_ id: JobID) -> String { workFolder(id) + "/result" }
 
-    /// The job's clip, for its worker.
-    public func sourcePath(of job: Job) -> String { workFolder(job.id) + "/" + JobRecord.fileName("source", extensionOf: job.sourceName) }
-    /// Where the job's worker puts its result.
-    public func resultPath(of job: Job) -> String { resultFolder(job.id) }
+  /// The job's clip, for its worker.
+  public func sourcePath(of job: Job) -> String {
+    workFolder(job.id) + "/" + JobRecord.fileName("source", extensionOf: job.sourceName)
+  }
+  /// Where the job's worker puts its result.
+  public func resultPath(of job: Job) -> String { resultFolder(job.id) }
 
-    /// Without the slash that a folder's URL ends in.
-    static func plain(_ folder: URL) -> String {
-        let path = folder.path(percentEncoded: false)
-        return path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
-    }
+  /// Without the slash that a folder's URL ends in.
+  static func plain(_ folder: URL) -> String {
+    let path = folder.path(percentEncoded: false)
+    return path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+  }
 }

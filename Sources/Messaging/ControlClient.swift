@@ -3,113 +3,128 @@ import JobQueue
 
 /// A client's end of the control socket. It belongs to one thread.
 public final class ControlClient {
-    public let endpoint: String
-    private let context: MessagingContext
-    /// Made anew after a request that was not answered, so that its late answer is not taken for the next one's.
-    private var socket: MessageSocket?
-    /// Several renewals fit into a lease, so that a lost one ends no watch, and a daemon that restarted soon learns of the watch.
-    var secondsBetweenRenewals = Watching.lease / 6
+  public let endpoint: String
+  private let context: MessagingContext
+  /// Made anew after a request that was not answered, so that its late answer is not taken for the
+  /// next one's.
+  private var socket: MessageSocket?
+  /// Several renewals fit into a lease, so that a lost one ends no watch, and a daemon that
+  /// restarted soon learns of the watch.
+  var secondsBetweenRenewals = Watching.lease / 6
 
-    /// - Parameter endpoint: `SpoolFolders.controlEndpoint`.
-    public init(endpoint: String) throws {
-        _ = try LocalSocketPath(endpoint: endpoint)
-        self.endpoint = endpoint
-        self.context = try MessagingContext()
+  /// - Parameter endpoint: `SpoolFolders.controlEndpoint`.
+  public init(endpoint: String) throws {
+    _ = try LocalSocketPath(endpoint: endpoint)
+    self.endpoint = endpoint
+    self.context = try MessagingContext()
+  }
+
+  /// Asks and waits for the answer, which may be `ControlReply.refused`.
+  /// - Parameter timeout: Seconds.
+  /// - Throws: `MessagingError` where stemd cannot be reached, does not answer in time or answers
+  ///   something that is not understood.
+  public func request(_ request: ControlRequest, timeout: Double = 5) throws -> ControlReply {
+    let socket = try connectedSocket()
+    do {
+      try send(request, on: socket)
+      let deadline = SuspendingClock.now + .seconds(min(timeout, 1e9))
+      while let reply = try reply(on: socket, until: deadline) {
+        // What is left of an earlier watch.
+        if case .event = reply { continue }
+        return reply
+      }
+      throw MessagingError(
+        "stemd did not answer at \(endpoint) within \(Int(timeout.rounded(.up))) s: is it still running?"
+      )
+    } catch {
+      self.socket = nil
+      throw error
     }
+  }
 
-    /// Asks and waits for the answer, which may be `ControlReply.refused`.
-    /// - Parameter timeout: Seconds.
-    /// - Throws: `MessagingError` where stemd cannot be reached, does not answer in time or answers something that is not understood.
-    public func request(_ request: ControlRequest, timeout: Double = 5) throws -> ControlReply {
-        let socket = try connectedSocket()
-        do {
-            try send(request, on: socket)
-            let deadline = SuspendingClock.now + .seconds(min(timeout, 1e9))
-            while let reply = try reply(on: socket, until: deadline) {
-                // What is left of an earlier watch.
-                if case .event = reply { continue }
-                return reply
-            }
-            throw MessagingError("stemd did not answer at \(endpoint) within \(Int(timeout.rounded(.up))) s: is it still running?")
-        } catch {
-            self.socket = nil
-            throw error
+  /// Passes on how a job fares, or every job, until `receive` returns `false`. A watched job's
+  /// present state comes first; a state that was missed because stemd restarted follows within
+  /// seconds.
+  ///
+  /// `receive` must not use this client.
+  /// - Parameter timeout: Seconds until the first answer. Later a silence is borne for as long as
+  ///   the lease of the watch.
+  public func events(of job: JobID?, timeout: Double = 5, receive: (Job) throws -> Bool) throws {
+    let socket = try connectedSocket()
+    defer {
+      // Answers to renewals may still be on their way: the next request starts on a socket of its
+      // own.
+      _ = try? socket.send([MessageCoding.encode(ControlRequest.unwatch)])
+      self.socket = nil
+    }
+    var deadline = SuspendingClock.now + .seconds(min(timeout, 1e9))
+    var renewal = SuspendingClock.now
+    var last: Job?
+    while true {
+      if SuspendingClock.now >= renewal {
+        try send(.watch(job: job), on: socket)
+        if let job { try send(.status(job: job), on: socket) }
+        renewal = .now + .seconds(secondsBetweenRenewals)
+      }
+      guard let reply = try reply(on: socket, until: min(deadline, renewal)) else {
+        if SuspendingClock.now >= deadline { throw notAnswering }
+        continue
+      }
+      deadline = .now + .seconds(Watching.lease)
+      switch reply {
+      case .job(let job), .event(let job):
+        guard job != last else { continue }
+        last = job
+        guard try receive(job) else { return }
+      case .refused(let sentence):
+        throw MessagingError(sentence)
+      case .watching, .unwatched, .jobs, .daemon:
+        continue
+      }
+    }
+  }
+
+  private var notAnswering: MessagingError {
+    MessagingError("stemd does not answer at \(endpoint): is it running with this --root?")
+  }
+
+  private func connectedSocket() throws -> MessageSocket {
+    if let socket { return socket }
+    // Without this look, a socket that nobody serves would be told from a busy stemd by the timeout
+    // alone.
+    switch try LocalSocketPath(endpoint: endpoint)?.occupant() {
+    case nil, .listening: break
+    case .forbidden:
+      throw MessagingError(
+        "This user may not talk to stemd at \(endpoint): join the group that the socket belongs to."
+      )
+    case .nothing, .stale, .otherFile:
+      throw notAnswering
+    }
+    let socket = try MessageSocket(.dealer, context: context, lingerMilliseconds: 100)
+    try socket.connect(endpoint)
+    self.socket = socket
+    return socket
+  }
+
+  private func send(_ request: ControlRequest, on socket: MessageSocket) throws {
+    guard try socket.send([MessageCoding.encode(request)]) else { throw notAnswering }
+  }
+
+  /// `nil` when time is up.
+  private func reply(on socket: MessageSocket, until deadline: SuspendingClock.Instant) throws
+    -> ControlReply?
+  {
+    while true {
+      if let frames = try socket.receive() {
+        guard frames.count == 1 else {
+          throw MessagingError("stemd's answer has \(frames.count) frames instead of one.")
         }
+        return try MessageCoding.decode(ControlReply.self, from: frames[0])
+      }
+      let milliseconds = (deadline - .now) / .milliseconds(1)
+      guard milliseconds > 0 else { return nil }
+      _ = try Poller.wait(for: [.socket(socket)], milliseconds: Int(milliseconds.rounded(.up)))
     }
-
-    /// Passes on how a job fares, or every job, until `receive` returns `false`. A watched job's present state comes first; a state that was
-    /// missed because stemd restarted follows within seconds.
-    ///
-    /// `receive` must not use this client.
-    /// - Parameter timeout: Seconds until the first answer. Later a silence is borne for as long as the lease of the watch.
-    public func events(of job: JobID?, timeout: Double = 5, receive: (Job) throws -> Bool) throws {
-        let socket = try connectedSocket()
-        defer {
-            // Answers to renewals may still be on their way: the next request starts on a socket of its own.
-            _ = try? socket.send([MessageCoding.encode(ControlRequest.unwatch)])
-            self.socket = nil
-        }
-        var deadline = SuspendingClock.now + .seconds(min(timeout, 1e9))
-        var renewal = SuspendingClock.now
-        var last: Job?
-        while true {
-            if SuspendingClock.now >= renewal {
-                try send(.watch(job: job), on: socket)
-                if let job { try send(.status(job: job), on: socket) }
-                renewal = .now + .seconds(secondsBetweenRenewals)
-            }
-            guard let reply = try reply(on: socket, until: min(deadline, renewal)) else {
-                if SuspendingClock.now >= deadline { throw notAnswering }
-                continue
-            }
-            deadline = .now + .seconds(Watching.lease)
-            switch reply {
-            case .job(let job), .event(let job):
-                guard job != last else { continue }
-                last = job
-                guard try receive(job) else { return }
-            case .refused(let sentence):
-                throw MessagingError(sentence)
-            case .watching, .unwatched, .jobs, .daemon:
-                continue
-            }
-        }
-    }
-
-    private var notAnswering: MessagingError {
-        MessagingError("stemd does not answer at \(endpoint): is it running with this --root?")
-    }
-
-    private func connectedSocket() throws -> MessageSocket {
-        if let socket { return socket }
-        // Without this look, a socket that nobody serves would be told from a busy stemd by the timeout alone.
-        switch try LocalSocketPath(endpoint: endpoint)?.occupant() {
-        case nil, .listening: break
-        case .forbidden:
-            throw MessagingError("This user may not talk to stemd at \(endpoint): join the group that the socket belongs to.")
-        case .nothing, .stale, .otherFile:
-            throw notAnswering
-        }
-        let socket = try MessageSocket(.dealer, context: context, lingerMilliseconds: 100)
-        try socket.connect(endpoint)
-        self.socket = socket
-        return socket
-    }
-
-    private func send(_ request: ControlRequest, on socket: MessageSocket) throws {
-        guard try socket.send([MessageCoding.encode(request)]) else { throw notAnswering }
-    }
-
-    /// `nil` when time is up.
-    private func reply(on socket: MessageSocket, until deadline: SuspendingClock.Instant) throws -> ControlReply? {
-        while true {
-            if let frames = try socket.receive() {
-                guard frames.count == 1 else { throw MessagingError("stemd's answer has \(frames.count) frames instead of one.") }
-                return try MessageCoding.decode(ControlReply.self, from: frames[0])
-            }
-            let milliseconds = (deadline - .now) / .milliseconds(1)
-            guard milliseconds > 0 else { return nil }
-            _ = try Poller.wait(for: [.socket(socket)], milliseconds: Int(milliseconds.rounded(.up)))
-        }
-    }
+  }
 }

@@ -2,109 +2,127 @@ import Foundation
 
 /// How messages are written: JSON with sorted keys, and times in ISO 8601, UTC, with milliseconds.
 public enum MessageCoding {
-    public static func encode<T: Encodable>(_ value: T) throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        encoder.dateEncodingStrategy = .custom { date, encoder in
-            var container = encoder.singleValueContainer()
-            try container.encode(date.formatted(withMilliseconds))
-        }
-        do {
-            return try encoder.encode(value)
-        } catch EncodingError.invalidValue(_, let context) {
-            throw MessagingError("A message cannot be written: \(path(context.codingPath)): \(context.debugDescription)")
-        }
+  public static func encode<T: Encodable>(_ value: T) throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    encoder.dateEncodingStrategy = .custom { date, encoder in
+      var container = encoder.singleValueContainer()
+      try container.encode(date.formatted(withMilliseconds))
     }
-
-    /// Throws a `MessagingError` whose one sentence says which field is wrong. Any bytes are safe to pass.
-    public static func decode<T: Decodable>(_ type: T.Type, from data: Data) throws -> T {
-        let decoder = JSONDecoder()
-        decoder.dateDecodingStrategy = .custom { decoder in
-            let container = try decoder.singleValueContainer()
-            let text = try container.decode(String.self)
-            guard let date = (try? Date(text, strategy: withMilliseconds)) ?? (try? Date(text, strategy: .iso8601)) else {
-                throw DecodingError.dataCorruptedError(
-                    in: container, debugDescription: "must be a time such as 2025-01-31T12:34:56.789Z, not \(quoted(text))")
-            }
-            return date
-        }
-        do {
-            return try decoder.decode(type, from: data)
-        } catch let error as DecodingError {
-            throw MessagingError(sentence(for: error, in: data))
-        }
+    do {
+      return try encoder.encode(value)
+    } catch EncodingError.invalidValue(_, let context) {
+      throw MessagingError(
+        "A message cannot be written: \(path(context.codingPath)): \(context.debugDescription)")
     }
+  }
 
-    private static let withMilliseconds = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
-
-    private static func sentence(for error: DecodingError, in data: Data) -> String {
-        switch error {
-        case .keyNotFound(let key, let context):
-            return "The message lacks the field “\(path(context.codingPath + [key]))”."
-        case .valueNotFound(let type, let context):
-            return "The message's field “\(path(context.codingPath))” must be \(name(of: type)), not null."
-        case .typeMismatch(let type, let context):
-            if context.debugDescription.hasPrefix("Invalid number of keys") {
-                return context.codingPath.isEmpty
-                    ? "The message must be an object with exactly one field, which names a known kind of message."
-                    : "The message's field “\(path(context.codingPath))” must be an object with exactly one field, which names a known kind."
-            }
-            let found = context.debugDescription.firstRange(of: "but found ").map { context.debugDescription[$0.upperBound...] }
-            let description = "\(name(of: type))\(found.map { ", not \($0.trimmingCharacters(in: ["."]))" } ?? "")"
-            return context.codingPath.isEmpty
-                ? "The message must be \(description)." : "The message's field “\(path(context.codingPath))” must be \(description)."
-        case .dataCorrupted(let context):
-            if !context.codingPath.isEmpty {
-                let prefix = "Cannot initialize "
-                if context.debugDescription.hasPrefix(prefix), let value = context.debugDescription.firstRange(of: " value ") {
-                    let text = String(context.debugDescription[value.upperBound...])
-                    return "The message's field “\(path(context.codingPath))” does not take \(quoted(text))."
-                }
-                return "The message's field “\(path(context.codingPath))” \(context.debugDescription)."
-            }
-            // The decoder says "not valid JSON" of a number that does not fit its field, too.
-            if data.count < 1 << 16, (try? JSONSerialization.jsonObject(with: data, options: [.fragmentsAllowed])) != nil {
-                return "The message holds a number that does not fit its field (too large, negative or not whole)."
-            }
-            return "The message is not JSON."
-        @unknown default:
-            return "The message is not understood."
-        }
+  /// Throws a `MessagingError` whose one sentence says which field is wrong. Any bytes are safe to
+  /// pass.
+  public static func decode<T: Decodable>(_ type: T.Type, from data: Data) throws -> T {
+    let decoder = JSONDecoder()
+    decoder.dateDecodingStrategy = .custom { decoder in
+      let container = try decoder.singleValueContainer()
+      let text = try container.decode(String.self)
+      guard
+        let date = (try? Date(text, strategy: withMilliseconds))
+          ?? (try? Date(text, strategy: .iso8601))
+      else {
+        throw DecodingError.dataCorruptedError(
+          in: container,
+          debugDescription: "must be a time such as 2025-01-31T12:34:56.789Z, not \(quoted(text))")
+      }
+      return date
     }
-
-    /// `submit.settings.steps`, `states[2]`; keys are a stranger's text, so they are cut short and cannot hold control characters.
-    private static func path(_ keys: [any CodingKey]) -> String {
-        var path = ""
-        for key in keys {
-            if let index = key.intValue {
-                path += "[\(index)]"
-            } else {
-                path += (path.isEmpty ? "" : ".") + printable(key.stringValue)
-            }
-        }
-        return path
+    do {
+      return try decoder.decode(type, from: data)
+    } catch let error as DecodingError {
+      throw MessagingError(sentence(for: error, in: data))
     }
+  }
 
-    private static func quoted(_ text: String) -> String { "“\(printable(text))”" }
+  private static let withMilliseconds = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
 
-    private static func printable(_ text: String) -> String {
-        let longest = 80
-        var result = ""
-        for scalar in text.unicodeScalars.prefix(longest) {
-            result.unicodeScalars.append(scalar.properties.generalCategory == .control ? "\u{FFFD}" : scalar)
+  private static func sentence(for error: DecodingError, in data: Data) -> String {
+    switch error {
+    case .keyNotFound(let key, let context):
+      return "The message lacks the field “\(path(context.codingPath + [key]))”."
+    case .valueNotFound(let type, let context):
+      return
+        "The message's field “\(path(context.codingPath))” must be \(name(of: type)), not null."
+    case .typeMismatch(let type, let context):
+      if context.debugDescription.hasPrefix("Invalid number of keys") {
+        return context.codingPath.isEmpty
+          ? "The message must be an object with exactly one field, which names a known kind of message."
+          : "The message's field “\(path(context.codingPath))” must be an object with exactly one field, which names a known kind."
+      }
+      let found = context.debugDescription.firstRange(of: "but found ").map {
+        context.debugDescription[$0.upperBound...]
+      }
+      let description =
+        "\(name(of: type))\(found.map { ", not \($0.trimmingCharacters(in: ["."]))" } ?? "")"
+      return context.codingPath.isEmpty
+        ? "The message must be \(description)."
+        : "The message's field “\(path(context.codingPath))” must be \(description)."
+    case .dataCorrupted(let context):
+      if !context.codingPath.isEmpty {
+        let prefix = "Cannot initialize "
+        if context.debugDescription.hasPrefix(prefix),
+          let value = context.debugDescription.firstRange(of: " value ")
+        {
+          let text = String(context.debugDescription[value.upperBound...])
+          return "The message's field “\(path(context.codingPath))” does not take \(quoted(text))."
         }
-        return text.unicodeScalars.count > longest ? result + "…" : result
+        return "The message's field “\(path(context.codingPath))” \(context.debugDescription)."
+      }
+      // The decoder says "not valid JSON" of a number that does not fit its field, too.
+      if data.count < 1 << 16,
+        (try? JSONSerialization.jsonObject(with: data, options: [.fragmentsAllowed])) != nil
+      {
+        return
+          "The message holds a number that does not fit its field (too large, negative or not whole)."
+      }
+      return "The message is not JSON."
+    @unknown default:
+      return "The message is not understood."
     }
+  }
 
-    private static func name(of type: Any.Type) -> String {
-        switch type {
-        case is String.Type: "a text"
-        case is any BinaryInteger.Type: "a whole number"
-        case is any BinaryFloatingPoint.Type: "a number"
-        case is Bool.Type: "true or false"
-        case is [Any].Type: "a list"
-        case is [String: Any].Type: "an object"
-        default: "of another type"
-        }
+  /// `submit.settings.steps`, `states[2]`; keys are a stranger's text, so they are cut short and
+  /// cannot hold control characters.
+  private static func path(_ keys: [any CodingKey]) -> String {
+    var path = ""
+    for key in keys {
+      if let index = key.intValue {
+        path += "[\(index)]"
+      } else {
+        path += (path.isEmpty ? "" : ".") + printable(key.stringValue)
+      }
     }
+    return path
+  }
+
+  private static func quoted(_ text: String) -> String { "“\(printable(text))”" }
+
+  private static func printable(_ text: String) -> String {
+    let longest = 80
+    var result = ""
+    for scalar in text.unicodeScalars.prefix(longest) {
+      result.unicodeScalars.append(
+        scalar.properties.generalCategory == .control ? "\u{FFFD}" : scalar)
+    }
+    return text.unicodeScalars.count > longest ? result + "…" : result
+  }
+
+  private static func name(of type: Any.Type) -> String {
+    switch type {
+    case is String.Type: "a text"
+    case is any BinaryInteger.Type: "a whole number"
+    case is any BinaryFloatingPoint.Type: "a number"
+    case is Bool.Type: "true or false"
+    case is [Any].Type: "a list"
+    case is [String: Any].Type: "an object"
+    default: "of another type"
+    }
+  }
 }

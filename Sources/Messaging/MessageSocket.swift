@@ -1,154 +1,176 @@
 import CZeroMQ
 import Foundation
 
-/// A ZeroMQ socket that never blocks. It belongs to the thread that made it: libzmq's sockets are not safe to share.
+/// A ZeroMQ socket that never blocks. It belongs to the thread that made it: libzmq's sockets are
+/// not safe to share.
 public final class MessageSocket {
-    public enum Kind: Sendable {
-        /// Serves many peers. The first frame of every message, received or sent, is the peer's routing id.
-        case router
-        /// Talks to one router.
-        case dealer
+  public enum Kind: Sendable {
+    /// Serves many peers. The first frame of every message, received or sent, is the peer's routing
+    /// id.
+    case router
+    /// Talks to one router.
+    case dealer
+  }
+
+  /// The largest frame in bytes that is sent; a peer that sends a larger one is disconnected.
+  public static let largestFrame = 1 << 20
+  /// Frames of one message beyond these are thrown away on receipt.
+  public static let mostFrames = 16
+
+  let handle: UnsafeMutableRawPointer
+  private let kind: Kind
+  private let context: MessagingContext
+
+  /// - Parameters:
+  ///   - routingID: By what name the router knows this dealer (1 … 255 bytes, the first not zero);
+  ///     a dealer that connects again under the same name takes its predecessor's place. By default
+  ///     the router makes one up for every connection.
+  ///   - lingerMilliseconds: How long closing waits for messages that are not yet written.
+  public init(
+    _ kind: Kind, context: MessagingContext, routingID: String? = nil, lingerMilliseconds: Int32 = 0
+  ) throws {
+    guard let handle = zmq_socket(context.handle, kind == .router ? ZMQ_ROUTER : ZMQ_DEALER) else {
+      throw MessagingError.last("A socket could not be created")
     }
-
-    /// The largest frame in bytes that is sent; a peer that sends a larger one is disconnected.
-    public static let largestFrame = 1 << 20
-    /// Frames of one message beyond these are thrown away on receipt.
-    public static let mostFrames = 16
-
-    let handle: UnsafeMutableRawPointer
-    private let kind: Kind
-    private let context: MessagingContext
-
-    /// - Parameters:
-    ///   - routingID: By what name the router knows this dealer (1 … 255 bytes, the first not zero); a dealer that connects again under the
-    ///     same name takes its predecessor's place. By default the router makes one up for every connection.
-    ///   - lingerMilliseconds: How long closing waits for messages that are not yet written.
-    public init(_ kind: Kind, context: MessagingContext, routingID: String? = nil, lingerMilliseconds: Int32 = 0) throws {
-        guard let handle = zmq_socket(context.handle, kind == .router ? ZMQ_ROUTER : ZMQ_DEALER) else {
-            throw MessagingError.last("A socket could not be created")
-        }
-        self.handle = handle
-        self.kind = kind
-        self.context = context
-        try set(ZMQ_LINGER, lingerMilliseconds)
-        // Bounds what one peer can make this process hold: messages beyond these wait at the sender, whose `send` then says false.
-        try set(ZMQ_RCVHWM, kind == .router ? 128 : 1000)
-        try set(ZMQ_SNDHWM, 1000)
-        let largest = Int64(Self.largestFrame)
-        try withUnsafeBytes(of: largest) { try set(ZMQ_MAXMSGSIZE, $0) }
-        switch kind {
-        case .router:
-            // Without it, a message to a peer that is gone disappears in silence.
-            try set(ZMQ_ROUTER_MANDATORY, 1)
-            // A restarted worker is let in before the end of its old connection has been noticed.
-            try set(ZMQ_ROUTER_HANDOVER, 1)
-        case .dealer:
-            try set(ZMQ_RECONNECT_IVL, 50)
-            try set(ZMQ_RECONNECT_IVL_MAX, 1000)
-        }
-        if let routingID {
-            let bytes = Array(routingID.utf8)
-            guard (1...255).contains(bytes.count), bytes[0] != 0 else {
-                throw MessagingError("The name “\(routingID)” cannot name a connection: it must have 1 to 255 bytes.")
-            }
-            try bytes.withUnsafeBytes { try set(ZMQ_ROUTING_ID, $0) }
-        }
+    self.handle = handle
+    self.kind = kind
+    self.context = context
+    try set(ZMQ_LINGER, lingerMilliseconds)
+    // Bounds what one peer can make this process hold: messages beyond these wait at the sender,
+    // whose `send` then says false.
+    try set(ZMQ_RCVHWM, kind == .router ? 128 : 1000)
+    try set(ZMQ_SNDHWM, 1000)
+    let largest = Int64(Self.largestFrame)
+    try withUnsafeBytes(of: largest) { try set(ZMQ_MAXMSGSIZE, $0) }
+    switch kind {
+    case .router:
+      // Without it, a message to a peer that is gone disappears in silence.
+      try set(ZMQ_ROUTER_MANDATORY, 1)
+      // A restarted worker is let in before the end of its old connection has been noticed.
+      try set(ZMQ_ROUTER_HANDOVER, 1)
+    case .dealer:
+      try set(ZMQ_RECONNECT_IVL, 50)
+      try set(ZMQ_RECONNECT_IVL_MAX, 1000)
     }
-
-    deinit {
-        zmq_close(handle)
+    if let routingID {
+      let bytes = Array(routingID.utf8)
+      guard (1...255).contains(bytes.count), bytes[0] != 0 else {
+        throw MessagingError(
+          "The name “\(routingID)” cannot name a connection: it must have 1 to 255 bytes.")
+      }
+      try bytes.withUnsafeBytes { try set(ZMQ_ROUTING_ID, $0) }
     }
+  }
 
-    /// Opens the endpoint to others. An `ipc:` socket file is made accessible to its owner and group only; one that a dead program left
-    /// behind is replaced, one that a living program serves is not.
-    public func bind(_ endpoint: String) throws {
-        let path = try LocalSocketPath(endpoint: endpoint)
-        if let path {
-            switch path.occupant() {
-            // libzmq removes what is there before it binds.
-            case .nothing, .stale: break
-            case .listening:
-                throw MessagingError(
-                    "The socket \(path.path) is served by another running program: stop that one first, or choose another root.")
-            case .otherFile:
-                throw MessagingError("The socket \(path.path) cannot be opened: a file that is not a socket has its name; move it away.")
-            case .forbidden:
-                throw MessagingError("The socket \(path.path) cannot be opened: this user may not use it.")
-            }
-        }
-        guard zmq_bind(handle, endpoint) == 0 else { throw MessagingError.last("The socket \(endpoint) could not be opened") }
-        if let path, chmod(path.path, 0o660) != 0 {
-            throw MessagingError("The permissions of the socket \(path.path) could not be set: \(String(cString: zmq_strerror(errno))).")
-        }
-    }
+  deinit {
+    zmq_close(handle)
+  }
 
-    /// Connects in the background, now and again after every loss. That nobody serves the endpoint is no error.
-    public func connect(_ endpoint: String) throws {
-        _ = try LocalSocketPath(endpoint: endpoint)
-        guard zmq_connect(handle, endpoint) == 0 else { throw MessagingError.last("The socket \(endpoint) could not be connected") }
+  /// Opens the endpoint to others. An `ipc:` socket file is made accessible to its owner and group
+  /// only; one that a dead program left behind is replaced, one that a living program serves is
+  /// not.
+  public func bind(_ endpoint: String) throws {
+    let path = try LocalSocketPath(endpoint: endpoint)
+    if let path {
+      switch path.occupant() {
+      // libzmq removes what is there before it binds.
+      case .nothing, .stale: break
+      case .listening:
+        throw MessagingError(
+          "The socket \(path.path) is served by another running program: stop that one first, or choose another root."
+        )
+      case .otherFile:
+        throw MessagingError(
+          "The socket \(path.path) cannot be opened: a file that is not a socket has its name; move it away."
+        )
+      case .forbidden:
+        throw MessagingError("The socket \(path.path) cannot be opened: this user may not use it.")
+      }
     }
+    guard zmq_bind(handle, endpoint) == 0 else {
+      throw MessagingError.last("The socket \(endpoint) could not be opened")
+    }
+    if let path, chmod(path.path, 0o660) != 0 {
+      throw MessagingError(
+        "The permissions of the socket \(path.path) could not be set: \(String(cString: zmq_strerror(errno)))."
+      )
+    }
+  }
 
-    /// Sends one message without ever waiting.
-    /// - Returns: `false` if the peer is gone or its queue is full; nothing of the message is sent then.
-    public func send(_ frames: [Data]) throws -> Bool {
-        guard !frames.isEmpty, frames.count <= Self.mostFrames else {
-            throw MessagingError("A message must have 1 to \(Self.mostFrames) frames, not \(frames.count).")
-        }
-        if let tooLarge = frames.first(where: { $0.count > Self.largestFrame }) {
-            throw MessagingError("A message of \(tooLarge.count) bytes was not sent: at most \(Self.largestFrame) are.")
-        }
-        var accepted = true
-        for (index, frame) in frames.enumerated() {
-            let flags = ZMQ_DONTWAIT | (index + 1 < frames.count ? ZMQ_SNDMORE : 0)
-            var result: Int32
-            repeat {
-                result = frame.withUnsafeBytes { zmq_send(handle, $0.baseAddress, $0.count, flags) }
-            } while result < 0 && zmq_errno() == EINTR
-            guard result < 0 else { continue }
-            switch zmq_errno() {
-            case EAGAIN, EHOSTUNREACH:
-                accepted = false
-                // libzmq has accepted none of the message if its first frame fails. If the peer vanishes in the middle, it swallows frames
-                // until the message's last one has passed: hand it all of them, or it would swallow the next message.
-                if index == 0 { return false }
-            default:
-                throw MessagingError.last("A message could not be sent")
-            }
-        }
-        return accepted
+  /// Connects in the background, now and again after every loss. That nobody serves the endpoint is
+  /// no error.
+  public func connect(_ endpoint: String) throws {
+    _ = try LocalSocketPath(endpoint: endpoint)
+    guard zmq_connect(handle, endpoint) == 0 else {
+      throw MessagingError.last("The socket \(endpoint) could not be connected")
     }
+  }
 
-    /// The next message that has arrived, whole, or `nil` where none has. Never waits.
-    public func receive() throws -> [Data]? {
-        var frames: [Data] = []
-        var more = true
-        while more {
-            var message = zmq_msg_t()
-            zmq_msg_init(&message)
-            defer { zmq_msg_close(&message) }
-            var size: Int32
-            repeat {
-                size = zmq_msg_recv(&message, handle, ZMQ_DONTWAIT)
-            } while size < 0 && zmq_errno() == EINTR
-            guard size >= 0 else {
-                if zmq_errno() == EAGAIN { return frames.isEmpty ? nil : frames }
-                throw MessagingError.last("A message could not be received")
-            }
-            if frames.count < Self.mostFrames {
-                frames.append(size > 0 ? Data(bytes: zmq_msg_data(&message), count: Int(size)) : Data())
-            }
-            more = zmq_msg_more(&message) != 0
-        }
-        return frames
+  /// Sends one message without ever waiting.
+  /// - Returns: `false` if the peer is gone or its queue is full; nothing of the message is sent
+  ///   then.
+  public func send(_ frames: [Data]) throws -> Bool {
+    guard !frames.isEmpty, frames.count <= Self.mostFrames else {
+      throw MessagingError(
+        "A message must have 1 to \(Self.mostFrames) frames, not \(frames.count).")
     }
+    if let tooLarge = frames.first(where: { $0.count > Self.largestFrame }) {
+      throw MessagingError(
+        "A message of \(tooLarge.count) bytes was not sent: at most \(Self.largestFrame) are.")
+    }
+    var accepted = true
+    for (index, frame) in frames.enumerated() {
+      let flags = ZMQ_DONTWAIT | (index + 1 < frames.count ? ZMQ_SNDMORE : 0)
+      var result: Int32
+      repeat {
+        result = frame.withUnsafeBytes { zmq_send(handle, $0.baseAddress, $0.count, flags) }
+      } while result < 0 && zmq_errno() == EINTR
+      guard result < 0 else { continue }
+      switch zmq_errno() {
+      case EAGAIN, EHOSTUNREACH:
+        accepted = false
+        // libzmq has accepted none of the message if its first frame fails. If the peer vanishes in
+        // the middle, it swallows frames until the message's last one has passed: hand it all of
+        // them, or it would swallow the next message.
+        if index == 0 { return false }
+      default:
+        throw MessagingError.last("A message could not be sent")
+      }
+    }
+    return accepted
+  }
 
-    private func set(_ option: Int32, _ value: Int32) throws {
-        try withUnsafeBytes(of: value) { try set(option, $0) }
+  /// The next message that has arrived, whole, or `nil` where none has. Never waits.
+  public func receive() throws -> [Data]? {
+    var frames: [Data] = []
+    var more = true
+    while more {
+      var message = zmq_msg_t()
+      zmq_msg_init(&message)
+      defer { zmq_msg_close(&message) }
+      var size: Int32
+      repeat {
+        size = zmq_msg_recv(&message, handle, ZMQ_DONTWAIT)
+      } while size < 0 && zmq_errno() == EINTR
+      guard size >= 0 else {
+        if zmq_errno() == EAGAIN { return frames.isEmpty ? nil : frames }
+        throw MessagingError.last("A message could not be received")
+      }
+      if frames.count < Self.mostFrames {
+        frames.append(size > 0 ? Data(bytes: zmq_msg_data(&message), count: Int(size)) : Data())
+      }
+      more = zmq_msg_more(&message) != 0
     }
+    return frames
+  }
 
-    private func set(_ option: Int32, _ value: UnsafeRawBufferPointer) throws {
-        guard zmq_setsockopt(handle, option, value.baseAddress, value.count) == 0 else {
-            throw MessagingError.last("Option \(option) of a socket could not be set")
-        }
+  private func set(_ option: Int32, _ value: Int32) throws {
+    try withUnsafeBytes(of: value) { try set(option, $0) }
+  }
+
+  private func set(_ option: Int32, _ value: UnsafeRawBufferPointer) throws {
+    guard zmq_setsockopt(handle, option, value.baseAddress, value.count) == 0 else {
+      throw MessagingError.last("Option \(option) of a socket could not be set")
     }
+  }
 }

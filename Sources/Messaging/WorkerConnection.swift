@@ -3,61 +3,70 @@ import Foundation
 import JobQueue
 import Synchronization
 
-/// A worker's end of the worker socket, on a thread of its own: it keeps telling the daemon that the worker lives, whatever the computing
-/// thread does, and takes the daemon's messages at any time. All methods may be called from any thread.
+/// A worker's end of the worker socket, on a thread of its own: it keeps telling the daemon that
+/// the worker lives, whatever the computing thread does, and takes the daemon's messages at any
+/// time. All methods may be called from any thread.
 ///
-/// A worker has one assignment at a time. The daemon that sends another one has forgotten the first (it restarted): the first is then
-/// cancelled, and nothing is said about it any more. The same assignment again is no news.
+/// A worker has one assignment at a time. The daemon that sends another one has forgotten the first
+/// (it restarted): the first is then cancelled, and nothing is said about it any more. The same
+/// assignment again is no news.
 public final class WorkerConnection: Sendable {
-    /// - Parameters:
-    ///   - endpoint: `SpoolFolders.workerEndpoint`.
-    ///   - name: The worker's name, 1 … 255 bytes, by which the daemon knows it over reconnections.
-    ///   - threads: How many threads it computes with.
-    ///   - silence: Seconds without a word from the daemon after which the connection is made anew.
-    ///   - note: Gets what is worth logging about the connection, on the connection's thread.
-    ///   - onStop: Called on the connection's thread when the daemon says stop, after everything that was sent has been handed over.
-    public convenience init(
-        endpoint: String, name: String, threads: Int, silence: Double = Heartbeat.timeout,
-        note: @escaping @Sendable (LogLevel, String) -> Void = { _, _ in }, onStop: @escaping @Sendable () -> Void = {}
-    ) throws {
-        try self.init(
-            line: WorkerLine(endpoint: endpoint, name: name, threads: threads, silence: silence, note: note), onStop: onStop)
+  /// - Parameters:
+  ///   - endpoint: `SpoolFolders.workerEndpoint`.
+  ///   - name: The worker's name, 1 … 255 bytes, by which the daemon knows it over reconnections.
+  ///   - threads: How many threads it computes with.
+  ///   - silence: Seconds without a word from the daemon after which the connection is made anew.
+  ///   - note: Gets what is worth logging about the connection, on the connection's thread.
+  ///   - onStop: Called on the connection's thread when the daemon says stop, after everything that
+  ///     was sent has been handed over.
+  public convenience init(
+    endpoint: String, name: String, threads: Int, silence: Double = Heartbeat.timeout,
+    note: @escaping @Sendable (LogLevel, String) -> Void = { _, _ in },
+    onStop: @escaping @Sendable () -> Void = {}
+  ) throws {
+    try self.init(
+      line: WorkerLine(
+        endpoint: endpoint, name: name, threads: threads, silence: silence, note: note),
+      onStop: onStop)
+  }
+
+  private let line: WorkerLine
+
+  private init(line: WorkerLine, onStop: @escaping @Sendable () -> Void) throws {
+    self.line = line
+    let opened = DispatchSemaphore(value: 0)
+    let failure = Mutex<(any Error)?>(nil)
+    // The thread owns the line, not the connection: the connection's end closes the line.
+    let thread = Thread {
+      line.run(
+        opened: { error in
+          failure.withLock { $0 = error }
+          opened.signal()
+        }, onStop: onStop)
     }
+    thread.name = "messaging"
+    thread.start()
+    opened.wait()
+    if let error = failure.withLock({ $0 }) { throw error }
+  }
 
-    private let line: WorkerLine
+  deinit {
+    line.close()
+  }
 
-    private init(line: WorkerLine, onStop: @escaping @Sendable () -> Void) throws {
-        self.line = line
-        let opened = DispatchSemaphore(value: 0)
-        let failure = Mutex<(any Error)?>(nil)
-        // The thread owns the line, not the connection: the connection's end closes the line.
-        let thread = Thread {
-            line.run(
-                opened: { error in
-                    failure.withLock { $0 = error }
-                    opened.signal()
-                }, onStop: onStop)
-        }
-        thread.name = "messaging"
-        thread.start()
-        opened.wait()
-        if let error = failure.withLock({ $0 }) { throw error }
-    }
+  /// Waits for the daemon's next assignment. `nil`: stop working. The assignment is the worker's
+  /// until `done`, `failed` or `cancelled` was sent for its job.
+  public func nextAssignment() -> Assignment? { line.nextAssignment() }
 
-    deinit {
-        line.close()
-    }
+  /// Whether the daemon wants this job's computation to end; for a job that `nextAssignment`
+  /// returned.
+  public func cancellation(of job: JobID) -> Cancellation { line.cancellation(of: job) }
 
-    /// Waits for the daemon's next assignment. `nil`: stop working. The assignment is the worker's until `done`, `failed` or `cancelled`
-    /// was sent for its job.
-    public func nextAssignment() -> Assignment? { line.nextAssignment() }
+  /// Never waits. Messages arrive in the order of their sending; while the daemon is away they are
+  /// kept, progress only at its newest.
+  public func send(_ message: WorkerMessage) { line.send(message) }
 
-    /// Whether the daemon wants this job's computation to end; for a job that `nextAssignment` returned.
-    public func cancellation(of job: JobID) -> Cancellation { line.cancellation(of: job) }
-
-    /// Never waits. Messages arrive in the order of their sending; while the daemon is away they are kept, progress only at its newest.
-    public func send(_ message: WorkerMessage) { line.send(message) }
-
-    /// Ends the connection after handing over what was sent; `nextAssignment` returns `nil` from now on.
-    public func close() { line.close() }
+  /// Ends the connection after handing over what was sent; `nextAssignment` returns `nil` from now
+  /// on.
+  public func close() { line.close() }
 }

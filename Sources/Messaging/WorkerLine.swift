@@ -5,244 +5,271 @@ import Synchronization
 
 /// What the computing and the messaging thread of a worker share, and the messaging thread's loop.
 final class WorkerLine: Sendable {
-    private struct State {
-        var outgoing: [WorkerMessage] = []
-        var assignments: [Assignment] = []
-        /// The job at hand, from `nextAssignment` to its outcome.
-        var current: JobID?
-        /// The daemon has forgotten the job at hand: nothing is said about it any more.
-        var currentIsForgotten = false
-        var cancellations: [JobID: Cancellation] = [:]
-        var isClosing = false
-    }
+  private struct State {
+    var outgoing: [WorkerMessage] = []
+    var assignments: [Assignment] = []
+    /// The job at hand, from `nextAssignment` to its outcome.
+    var current: JobID?
+    /// The daemon has forgotten the job at hand: nothing is said about it any more.
+    var currentIsForgotten = false
+    var cancellations: [JobID: Cancellation] = [:]
+    var isClosing = false
+  }
 
-    /// Beyond these, log lines are dropped while the daemon is away.
-    private static let mostOutgoing = 10_000
+  /// Beyond these, log lines are dropped while the daemon is away.
+  private static let mostOutgoing = 10_000
 
-    private let endpoint: String
-    private let name: String
-    private let threads: Int
-    private let silence: Double
-    private let note: @Sendable (LogLevel, String) -> Void
-    private let state = Mutex(State())
-    private let wakeUp: WakeUp
-    private let assigned = DispatchSemaphore(value: 0)
+  private let endpoint: String
+  private let name: String
+  private let threads: Int
+  private let silence: Double
+  private let note: @Sendable (LogLevel, String) -> Void
+  private let state = Mutex(State())
+  private let wakeUp: WakeUp
+  private let assigned = DispatchSemaphore(value: 0)
 
-    init(endpoint: String, name: String, threads: Int, silence: Double, note: @escaping @Sendable (LogLevel, String) -> Void) throws {
-        self.endpoint = endpoint
-        self.name = name
-        self.threads = threads
-        self.silence = silence
-        self.note = note
-        self.wakeUp = try WakeUp()
-    }
+  init(
+    endpoint: String, name: String, threads: Int, silence: Double,
+    note: @escaping @Sendable (LogLevel, String) -> Void
+  ) throws {
+    self.endpoint = endpoint
+    self.name = name
+    self.threads = threads
+    self.silence = silence
+    self.note = note
+    self.wakeUp = try WakeUp()
+  }
 
-    // MARK: Any thread
+  // MARK: Any thread
 
-    func nextAssignment() -> Assignment? {
-        while true {
-            assigned.wait()
-            let (assignment, isClosing) = state.withLock { state -> (Assignment?, Bool) in
-                guard !state.isClosing else { return (nil, true) }
-                guard !state.assignments.isEmpty else { return (nil, false) }
-                let assignment = state.assignments.removeFirst()
-                state.current = assignment.job
-                state.currentIsForgotten = false
-                return (assignment, false)
-            }
-            if isClosing {
-                // For whoever asks next.
-                assigned.signal()
-                return nil
-            }
-            // A signal without an assignment stands for one that was taken back before it was begun.
-            if let assignment { return assignment }
-        }
-    }
-
-    func cancellation(of job: JobID) -> Cancellation {
-        state.withLock { state in
-            if let cancellation = state.cancellations[job] { return cancellation }
-            let cancellation = Cancellation()
-            state.cancellations[job] = cancellation
-            return cancellation
-        }
-    }
-
-    func send(_ message: WorkerMessage) {
-        state.withLock { state in
-            let isAboutForgotten = state.currentIsForgotten && message.job == state.current
-            if message.isOutcome, message.job == state.current {
-                if let job = state.current, !state.assignments.contains(where: { $0.job == job }) { state.cancellations[job] = nil }
-                state.current = nil
-                state.currentIsForgotten = false
-            }
-            guard !isAboutForgotten else { return }
-            if case .progress(let job, _) = message, case .progress(job, _)? = state.outgoing.last { state.outgoing.removeLast() }
-            if case .log = message, state.outgoing.count >= Self.mostOutgoing { return }
-            state.outgoing.append(message)
-        }
-        wakeUp.ring()
-    }
-
-    func close() {
-        state.withLock { $0.isClosing = true }
+  func nextAssignment() -> Assignment? {
+    while true {
+      assigned.wait()
+      let (assignment, isClosing) = state.withLock { state -> (Assignment?, Bool) in
+        guard !state.isClosing else { return (nil, true) }
+        guard !state.assignments.isEmpty else { return (nil, false) }
+        let assignment = state.assignments.removeFirst()
+        state.current = assignment.job
+        state.currentIsForgotten = false
+        return (assignment, false)
+      }
+      if isClosing {
+        // For whoever asks next.
         assigned.signal()
-        wakeUp.ring()
+        return nil
+      }
+      // A signal without an assignment stands for one that was taken back before it was begun.
+      if let assignment { return assignment }
+    }
+  }
+
+  func cancellation(of job: JobID) -> Cancellation {
+    state.withLock { state in
+      if let cancellation = state.cancellations[job] { return cancellation }
+      let cancellation = Cancellation()
+      state.cancellations[job] = cancellation
+      return cancellation
+    }
+  }
+
+  func send(_ message: WorkerMessage) {
+    state.withLock { state in
+      let isAboutForgotten = state.currentIsForgotten && message.job == state.current
+      if message.isOutcome, message.job == state.current {
+        if let job = state.current, !state.assignments.contains(where: { $0.job == job }) {
+          state.cancellations[job] = nil
+        }
+        state.current = nil
+        state.currentIsForgotten = false
+      }
+      guard !isAboutForgotten else { return }
+      if case .progress(let job, _) = message, case .progress(job, _)? = state.outgoing.last {
+        state.outgoing.removeLast()
+      }
+      if case .log = message, state.outgoing.count >= Self.mostOutgoing { return }
+      state.outgoing.append(message)
+    }
+    wakeUp.ring()
+  }
+
+  func close() {
+    state.withLock { $0.isClosing = true }
+    assigned.signal()
+    wakeUp.ring()
+  }
+
+  // MARK: The messaging thread
+
+  /// Runs until the connection is closed or the daemon says stop.
+  func run(opened: (MessagingError?) -> Void, onStop: () -> Void) {
+    var isOpen = false
+    var wasStopped = false
+    do {
+      let context = try MessagingContext()
+      var link = try Link(self, context)
+      isOpen = true
+      opened(nil)
+      while !wasStopped, !state.withLock({ $0.isClosing }) {
+        try link.sendOutgoing(of: self)
+        try link.beat(for: self)
+        _ = try Poller.wait(
+          for: [.socket(link.socket), .descriptor(wakeUp.descriptor)],
+          milliseconds: link.millisecondsToNextBeat)
+        wakeUp.silence()
+        while !wasStopped, let frames = try link.socket.receive() {
+          link.heard(self)
+          wasStopped = try !take(frames, link)
+        }
+        if link.isSilent(longerThan: silence) {
+          if !link.silenceIsNoted {
+            note(
+              .warning,
+              "stemd has not been heard for \(Int(silence)) s at \(endpoint): still trying")
+          }
+          link = try Link(self, context, after: link)
+        }
+      }
+      try link.sendOutgoing(of: self)
+      // The socket and then its context end here, and their end waits for what is not yet written,
+      // though not for long.
+    } catch let error as MessagingError {
+      isOpen ? note(.error, error.description) : opened(error)
+    } catch {
+      isOpen ? note(.error, "\(error)") : opened(MessagingError("\(error)"))
+    }
+    close()
+    if wasStopped { onStop() }
+  }
+
+  /// - Returns: `false` if the daemon said stop.
+  private func take(_ frames: [Data], _ link: borrowing Link) throws -> Bool {
+    let message: DaemonMessage
+    do {
+      guard frames.count == 1 else {
+        throw MessagingError("A message has \(frames.count) frames instead of one.")
+      }
+      message = try MessageCoding.decode(DaemonMessage.self, from: frames[0])
+    } catch let error as MessagingError {
+      note(.error, "A message from stemd was not understood. \(error)")
+      return true
+    }
+    switch message {
+    case .run(let assignment): accept(assignment)
+    case .cancel(let job): state.withLock { $0.cancellations[job] }?.cancel()
+    case .heartbeat: break
+    case .introduce: try link.introduce(self)
+    case .stop: return false
+    }
+    return true
+  }
+
+  private func accept(_ assignment: Assignment) {
+    let isNew = state.withLock { state in
+      let isAtHand = state.current == assignment.job && !state.currentIsForgotten
+      if isAtHand || state.assignments.contains(where: { $0.job == assignment.job }) {
+        return false
+      }
+      if let current = state.current {
+        state.cancellations[current]?.cancel()
+        state.currentIsForgotten = true
+      }
+      for forgotten in state.assignments { state.cancellations[forgotten.job] = nil }
+      state.assignments = [assignment]
+      state.cancellations[assignment.job] = Cancellation()
+      return true
+    }
+    if isNew { assigned.signal() }
+  }
+
+  /// One socket, from its connection to its replacement.
+  private struct Link {
+    let socket: MessageSocket
+    private(set) var silenceIsNoted = false
+    private var lastHeard = SuspendingClock.now
+    private var nextBeat = SuspendingClock.now
+    /// Outcomes of which the daemon may not know, since it has not been heard after they were sent.
+    private var unheardOutcomes: [WorkerMessage] = []
+
+    init(_ line: WorkerLine, _ context: MessagingContext, after predecessor: Link? = nil) throws {
+      socket = try MessageSocket(
+        .dealer, context: context, routingID: line.name, lingerMilliseconds: 200)
+      try socket.connect(line.endpoint)
+      try introduce(line)
+      guard let predecessor else { return }
+      silenceIsNoted = true
+      for outcome in predecessor.unheardOutcomes { try send(outcome) }
     }
 
-    // MARK: The messaging thread
-
-    /// Runs until the connection is closed or the daemon says stop.
-    func run(opened: (MessagingError?) -> Void, onStop: () -> Void) {
-        var isOpen = false
-        var wasStopped = false
-        do {
-            let context = try MessagingContext()
-            var link = try Link(self, context)
-            isOpen = true
-            opened(nil)
-            while !wasStopped, !state.withLock({ $0.isClosing }) {
-                try link.sendOutgoing(of: self)
-                try link.beat(for: self)
-                _ = try Poller.wait(for: [.socket(link.socket), .descriptor(wakeUp.descriptor)], milliseconds: link.millisecondsToNextBeat)
-                wakeUp.silence()
-                while !wasStopped, let frames = try link.socket.receive() {
-                    link.heard(self)
-                    wasStopped = try !take(frames, link)
-                }
-                if link.isSilent(longerThan: silence) {
-                    if !link.silenceIsNoted {
-                        note(.warning, "stemd has not been heard for \(Int(silence)) s at \(endpoint): still trying")
-                    }
-                    link = try Link(self, context, after: link)
-                }
-            }
-            try link.sendOutgoing(of: self)
-            // The socket and then its context end here, and their end waits for what is not yet written, though not for long.
-        } catch let error as MessagingError {
-            isOpen ? note(.error, error.description) : opened(error)
-        } catch {
-            isOpen ? note(.error, "\(error)") : opened(MessagingError("\(error)"))
-        }
-        close()
-        if wasStopped { onStop() }
+    /// The first message, and again for a daemon that does not know this worker.
+    borrowing func introduce(_ line: WorkerLine) throws {
+      _ = try socket.send([
+        MessageCoding.encode(WorkerMessage.ready(pid: getpid(), threads: line.threads))
+      ])
+      if let job = line.state.withLock({ $0.currentIsForgotten ? nil : $0.current }) {
+        _ = try socket.send([MessageCoding.encode(WorkerMessage.heartbeat(job: job))])
+      }
     }
 
-    /// - Returns: `false` if the daemon said stop.
-    private func take(_ frames: [Data], _ link: borrowing Link) throws -> Bool {
-        let message: DaemonMessage
-        do {
-            guard frames.count == 1 else { throw MessagingError("A message has \(frames.count) frames instead of one.") }
-            message = try MessageCoding.decode(DaemonMessage.self, from: frames[0])
-        } catch let error as MessagingError {
-            note(.error, "A message from stemd was not understood. \(error)")
-            return true
-        }
-        switch message {
-        case .run(let assignment): accept(assignment)
-        case .cancel(let job): state.withLock { $0.cancellations[job] }?.cancel()
-        case .heartbeat: break
-        case .introduce: try link.introduce(self)
-        case .stop: return false
-        }
-        return true
+    var millisecondsToNextBeat: Int {
+      max(0, Int(((nextBeat - .now) / .milliseconds(1)).rounded(.up)))
     }
 
-    private func accept(_ assignment: Assignment) {
-        let isNew = state.withLock { state in
-            let isAtHand = state.current == assignment.job && !state.currentIsForgotten
-            if isAtHand || state.assignments.contains(where: { $0.job == assignment.job }) { return false }
-            if let current = state.current {
-                state.cancellations[current]?.cancel()
-                state.currentIsForgotten = true
-            }
-            for forgotten in state.assignments { state.cancellations[forgotten.job] = nil }
-            state.assignments = [assignment]
-            state.cancellations[assignment.job] = Cancellation()
-            return true
-        }
-        if isNew { assigned.signal() }
+    mutating func beat(for line: WorkerLine) throws {
+      guard SuspendingClock.now >= nextBeat else { return }
+      let job = line.state.withLock { $0.currentIsForgotten ? nil : $0.current }
+      _ = try socket.send([MessageCoding.encode(WorkerMessage.heartbeat(job: job))])
+      nextBeat = .now + .seconds(Heartbeat.interval)
     }
 
-    /// One socket, from its connection to its replacement.
-    private struct Link {
-        let socket: MessageSocket
-        private(set) var silenceIsNoted = false
-        private var lastHeard = SuspendingClock.now
-        private var nextBeat = SuspendingClock.now
-        /// Outcomes of which the daemon may not know, since it has not been heard after they were sent.
-        private var unheardOutcomes: [WorkerMessage] = []
-
-        init(_ line: WorkerLine, _ context: MessagingContext, after predecessor: Link? = nil) throws {
-            socket = try MessageSocket(.dealer, context: context, routingID: line.name, lingerMilliseconds: 200)
-            try socket.connect(line.endpoint)
-            try introduce(line)
-            guard let predecessor else { return }
-            silenceIsNoted = true
-            for outcome in predecessor.unheardOutcomes { try send(outcome) }
+    /// Hands over what the computing thread sent, as far as the socket takes it.
+    mutating func sendOutgoing(of line: WorkerLine) throws {
+      while let message = line.state.withLock({
+        $0.outgoing.isEmpty ? nil : $0.outgoing.removeFirst()
+      }) {
+        guard try send(message) else {
+          line.state.withLock { $0.outgoing.insert(message, at: 0) }
+          return
         }
-
-        /// The first message, and again for a daemon that does not know this worker.
-        borrowing func introduce(_ line: WorkerLine) throws {
-            _ = try socket.send([MessageCoding.encode(WorkerMessage.ready(pid: getpid(), threads: line.threads))])
-            if let job = line.state.withLock({ $0.currentIsForgotten ? nil : $0.current }) {
-                _ = try socket.send([MessageCoding.encode(WorkerMessage.heartbeat(job: job))])
-            }
-        }
-
-        var millisecondsToNextBeat: Int { max(0, Int(((nextBeat - .now) / .milliseconds(1)).rounded(.up))) }
-
-        mutating func beat(for line: WorkerLine) throws {
-            guard SuspendingClock.now >= nextBeat else { return }
-            let job = line.state.withLock { $0.currentIsForgotten ? nil : $0.current }
-            _ = try socket.send([MessageCoding.encode(WorkerMessage.heartbeat(job: job))])
-            nextBeat = .now + .seconds(Heartbeat.interval)
-        }
-
-        /// Hands over what the computing thread sent, as far as the socket takes it.
-        mutating func sendOutgoing(of line: WorkerLine) throws {
-            while let message = line.state.withLock({ $0.outgoing.isEmpty ? nil : $0.outgoing.removeFirst() }) {
-                guard try send(message) else {
-                    line.state.withLock { $0.outgoing.insert(message, at: 0) }
-                    return
-                }
-            }
-        }
-
-        @discardableResult
-        private mutating func send(_ message: WorkerMessage) throws -> Bool {
-            guard try socket.send([MessageCoding.encode(message)]) else { return false }
-            if message.isOutcome { unheardOutcomes.append(message) }
-            return true
-        }
-
-        mutating func heard(_ line: WorkerLine) {
-            lastHeard = .now
-            unheardOutcomes = []
-            if silenceIsNoted { line.note(.notice, "stemd is heard again at \(line.endpoint)") }
-            silenceIsNoted = false
-        }
-
-        func isSilent(longerThan seconds: Double) -> Bool { SuspendingClock.now - lastHeard > .seconds(seconds) }
+      }
     }
+
+    @discardableResult
+    private mutating func send(_ message: WorkerMessage) throws -> Bool {
+      guard try socket.send([MessageCoding.encode(message)]) else { return false }
+      if message.isOutcome { unheardOutcomes.append(message) }
+      return true
+    }
+
+    mutating func heard(_ line: WorkerLine) {
+      lastHeard = .now
+      unheardOutcomes = []
+      if silenceIsNoted { line.note(.notice, "stemd is heard again at \(line.endpoint)") }
+      silenceIsNoted = false
+    }
+
+    func isSilent(longerThan seconds: Double) -> Bool {
+      SuspendingClock.now - lastHeard > .seconds(seconds)
+    }
+  }
 }
 
 extension WorkerMessage {
-    /// The job that it is about.
-    var job: JobID? {
-        switch self {
-        case .ready: nil
-        case .heartbeat(let job): job
-        case .progress(let job, _), .log(let job, _, _), .done(let job, _), .failed(let job, _, _), .cancelled(let job): job
-        }
+  /// The job that it is about.
+  var job: JobID? {
+    switch self {
+    case .ready: nil
+    case .heartbeat(let job): job
+    case .progress(let job, _), .log(let job, _, _), .done(let job, _), .failed(let job, _, _),
+      .cancelled(let job):
+      job
     }
+  }
 
-    /// Whether it ends the job's work.
-    var isOutcome: Bool {
-        switch self {
-        case .done, .failed, .cancelled: true
-        case .ready, .heartbeat, .progress, .log: false
-        }
+  /// Whether it ends the job's work.
+  var isOutcome: Bool {
+    switch self {
+    case .done, .failed, .cancelled: true
+    case .ready, .heartbeat, .progress, .log: false
     }
+  }
 }

@@ -3,67 +3,78 @@ import Tensor
 
 /// CLIP's text transformer: token ids to the hidden states that the UNet's cross-attention reads.
 public final class CLIPTextEncoder: Sendable {
-    /// The width of a hidden state.
-    public let width: Int
-    /// How many tokens it has positions for.
-    public let positions: Int
-    let vocabularySize: Int
+  /// The width of a hidden state.
+  public let width: Int
+  /// How many tokens it has positions for.
+  public let positions: Int
+  let vocabularySize: Int
 
-    private let tokenEmbedding, positionEmbedding: Tensor
-    private let layers: [Layer]
-    private let finalNorm: LayerNorm
-    private let heads: Int
+  private let tokenEmbedding, positionEmbedding: Tensor
+  private let layers: [Layer]
+  private let finalNorm: LayerNorm
+  private let heads: Int
 
-    private struct Layer {
-        let norm1, norm2: LayerNorm
-        let queries, keys, values, output, up, down: Linear
+  private struct Layer {
+    let norm1, norm2: LayerNorm
+    let queries, keys, values, output, up, down: Linear
+  }
+
+  private let activation: Activation
+
+  init(folder: URL) throws {
+    let configuration = try ConfigurationFile(folder.appending(path: "config.json"))
+    width = try configuration.size("hidden_size")
+    positions = try configuration.size("max_position_embeddings")
+    vocabularySize = try configuration.size("vocab_size")
+    heads = try configuration.size("num_attention_heads")
+    guard width % heads == 0 else {
+      throw configuration.wrong("num_attention_heads", "does not divide 'hidden_size', \(width)")
     }
-
-    private let activation: Activation
-
-    init(folder: URL) throws {
-        let configuration = try ConfigurationFile(folder.appending(path: "config.json"))
-        width = try configuration.size("hidden_size")
-        positions = try configuration.size("max_position_embeddings")
-        vocabularySize = try configuration.size("vocab_size")
-        heads = try configuration.size("num_attention_heads")
-        guard width % heads == 0 else { throw configuration.wrong("num_attention_heads", "does not divide 'hidden_size', \(width)") }
-        let inner = try configuration.size("intermediate_size")
-        let epsilon = try configuration.number("layer_norm_eps", default: 1e-5)
-        try configuration.require("hidden_act", oneOf: "quick_gelu", "gelu")
-        activation = try configuration.text("hidden_act", default: "quick_gelu") == "gelu" ? .gelu : .quickGELU
-        let all = try Weights(SafetensorsFile(ModelFolder.weightsFile("model", in: folder)))
-        // transformers' class wrote the prefix until version 5.
-        let weights = all.has("text_model.embeddings.token_embedding.weight") ? all["text_model"] : all
-        let width = width
-        tokenEmbedding = try weights["embeddings.token_embedding"].tensor("weight", shape: [vocabularySize, width])
-        positionEmbedding = try weights["embeddings.position_embedding"].tensor("weight", shape: [positions, width])
-        layers = try (0..<configuration.size("num_hidden_layers")).map { index in
-            let layer = weights["encoder.layers.\(index)"]
-            return try Layer(
-                norm1: layer.layerNorm("layer_norm1", width, epsilon: epsilon), norm2: layer.layerNorm("layer_norm2", width, epsilon: epsilon),
-                queries: layer.linear("self_attn.q_proj", width, width), keys: layer.linear("self_attn.k_proj", width, width),
-                values: layer.linear("self_attn.v_proj", width, width), output: layer.linear("self_attn.out_proj", width, width),
-                up: layer.linear("mlp.fc1", width, inner), down: layer.linear("mlp.fc2", inner, width))
-        }
-        finalNorm = try weights.layerNorm("final_layer_norm", width, epsilon: epsilon)
+    let inner = try configuration.size("intermediate_size")
+    let epsilon = try configuration.number("layer_norm_eps", default: 1e-5)
+    try configuration.require("hidden_act", oneOf: "quick_gelu", "gelu")
+    activation =
+      try configuration.text("hidden_act", default: "quick_gelu") == "gelu" ? .gelu : .quickGELU
+    let all = try Weights(SafetensorsFile(ModelFolder.weightsFile("model", in: folder)))
+    // transformers' class wrote the prefix until version 5.
+    let weights = all.has("text_model.embeddings.token_embedding.weight") ? all["text_model"] : all
+    let width = width
+    tokenEmbedding = try weights["embeddings.token_embedding"].tensor(
+      "weight", shape: [vocabularySize, width])
+    positionEmbedding = try weights["embeddings.position_embedding"].tensor(
+      "weight", shape: [positions, width])
+    layers = try (0..<configuration.size("num_hidden_layers")).map { index in
+      let layer = weights["encoder.layers.\(index)"]
+      return try Layer(
+        norm1: layer.layerNorm("layer_norm1", width, epsilon: epsilon),
+        norm2: layer.layerNorm("layer_norm2", width, epsilon: epsilon),
+        queries: layer.linear("self_attn.q_proj", width, width),
+        keys: layer.linear("self_attn.k_proj", width, width),
+        values: layer.linear("self_attn.v_proj", width, width),
+        output: layer.linear("self_attn.out_proj", width, width),
+        up: layer.linear("mlp.fc1", width, inner), down: layer.linear("mlp.fc2", inner, width))
     }
+    finalNorm = try weights.layerNorm("final_layer_norm", width, epsilon: epsilon)
+  }
 
-    /// - Parameter ids: one or more prompts' token ids, all of one length.
-    /// - Returns: (prompts, tokens, width), after the final layer norm.
-    public func callAsFunction(_ ids: [[Int]]) -> Tensor {
-        let length = ids.first?.count ?? 0
-        precondition(length <= positions && ids.allSatisfy { $0.count == length }, "prompts of unequal or too many tokens")
-        var hidden = tokenEmbedding.rows(ids.flatMap(\.self)).reshaped([ids.count, length, width])
-        hidden.add(positionEmbedding.rows(0..<length))
-        for layer in layers {
-            let normed = layer.norm1(hidden)
-            hidden.add(
-                layer.output(
-                    .attention(
-                        queries: layer.queries(normed), keys: layer.keys(normed), values: layer.values(normed), heads: heads, causal: true)))
-            hidden.add(layer.down(layer.up(layer.norm2(hidden)).applying(activation)))
-        }
-        return finalNorm(hidden)
+  /// - Parameter ids: one or more prompts' token ids, all of one length.
+  /// - Returns: (prompts, tokens, width), after the final layer norm.
+  public func callAsFunction(_ ids: [[Int]]) -> Tensor {
+    let length = ids.first?.count ?? 0
+    precondition(
+      length <= positions && ids.allSatisfy { $0.count == length },
+      "prompts of unequal or too many tokens")
+    var hidden = tokenEmbedding.rows(ids.flatMap(\.self)).reshaped([ids.count, length, width])
+    hidden.add(positionEmbedding.rows(0..<length))
+    for layer in layers {
+      let normed = layer.norm1(hidden)
+      hidden.add(
+        layer.output(
+          .attention(
+            queries: layer.queries(normed), keys: layer.keys(normed), values: layer.values(normed),
+            heads: heads, causal: true)))
+      hidden.add(layer.down(layer.up(layer.norm2(hidden)).applying(activation)))
     }
+    return finalNorm(hidden)
+  }
 }

@@ -1,156 +1,190 @@
 import Foundation
 
-/// CLIP's tokenizer: byte-level byte-pair encoding from `vocab.json` and `merges.txt`, as `transformers.CLIPTokenizer` does it.
+/// CLIP's tokenizer: byte-level byte-pair encoding from `vocab.json` and `merges.txt`, as
+/// `transformers.CLIPTokenizer` does it.
 public struct CLIPTokenizer: Sendable {
-    /// The number of ids that `encode` gives.
-    public let length: Int
-    public let vocabularySize: Int
+  /// The number of ids that `encode` gives.
+  public let length: Int
+  public let vocabularySize: Int
 
-    private let vocabulary: [String: Int]
-    /// The rank and the result of merging two neighbouring symbols.
-    private let merges: [Pair: (rank: Int, merged: Int)]
-    /// Texts that stand for one id wherever they occur in a prompt, longest first; with `!` for padding (2.x), every `!` is one.
-    private let special: [(text: String, id: Int)]
-    private let start, end, unknown, padding: Int
+  private let vocabulary: [String: Int]
+  /// The rank and the result of merging two neighbouring symbols.
+  private let merges: [Pair: (rank: Int, merged: Int)]
+  /// Texts that stand for one id wherever they occur in a prompt, longest first; with `!` for
+  /// padding (2.x), every `!` is one.
+  private let special: [(text: String, id: Int)]
+  private let start, end, unknown, padding: Int
 
-    private struct Pair: Hashable { let left, right: Int }
+  private struct Pair: Hashable { let left, right: Int }
 
-    /// - Parameter longest: how many positions the text encoder has; the tokenizer's own limit applies where it is lower.
-    init(folder: URL, longest: Int) throws {
-        let configuration = try ConfigurationFile(folder.appending(path: "tokenizer_config.json"))
-        let vocabularyURL = folder.appending(path: "vocab.json")
-        guard let data = try? Data(contentsOf: vocabularyURL), let vocabulary = try? JSONDecoder().decode([String: Int].self, from: data) else {
-            throw ModelError("\(vocabularyURL.path(percentEncoded: false)) is missing or does not map tokens to numbers")
-        }
-        let mergesURL = folder.appending(path: "merges.txt")
-        guard let text = try? String(contentsOf: mergesURL, encoding: .utf8) else {
-            throw ModelError("\(mergesURL.path(percentEncoded: false)) is missing or is not UTF-8 text")
-        }
-        var merges: [Pair: (rank: Int, merged: Int)] = [:]
-        var rank = 0
-        for line in text.split(separator: "\n") where !line.hasPrefix("#version") {
-            let parts = line.split(separator: " ")
-            guard parts.count == 2, let left = vocabulary[String(parts[0])], let right = vocabulary[String(parts[1])],
-                let merged = vocabulary[String(parts[0] + parts[1])]
-            else { throw ModelError("\(mergesURL.path(percentEncoded: false)): '\(line)' is not a pair of tokens of vocab.json") }
-            if merges[Pair(left: left, right: right)] == nil { merges[Pair(left: left, right: right)] = (rank, merged) }
-            rank += 1
-        }
-        func token(_ key: String, _ fallback: String) throws -> (String, Int) {
-            let text = configuration.has(key) ? (try? configuration.text(key)) ?? fallback : fallback
-            guard let id = vocabulary[text] else { throw configuration.wrong(key, "is '\(text)', which vocab.json does not have") }
-            return (text, id)
-        }
-        let (startToken, endToken) = (try token("bos_token", "<|startoftext|>"), try token("eos_token", "<|endoftext|>"))
-        let (unknownToken, paddingToken) = (try token("unk_token", "<|endoftext|>"), try token("pad_token", "<|endoftext|>"))
-        (start, end, unknown, padding) = (startToken.1, endToken.1, unknownToken.1, paddingToken.1)
-        special = [startToken, endToken, unknownToken, paddingToken].map { (text: $0.0, id: $0.1) }.sorted { $0.text.count > $1.text.count }
-        // Some folders write a number beyond 64 bits for "no limit".
-        length = min((try? configuration.size("model_max_length")) ?? longest, longest)
-        guard length >= 2 else { throw configuration.wrong("model_max_length", "leaves no room for a prompt") }
-        self.vocabulary = vocabulary
-        self.merges = merges
-        vocabularySize = (vocabulary.values.max() ?? -1) + 1
+  /// - Parameter longest: how many positions the text encoder has; the tokenizer's own limit
+  ///   applies where it is lower.
+  init(folder: URL, longest: Int) throws {
+    let configuration = try ConfigurationFile(folder.appending(path: "tokenizer_config.json"))
+    let vocabularyURL = folder.appending(path: "vocab.json")
+    guard let data = try? Data(contentsOf: vocabularyURL),
+      let vocabulary = try? JSONDecoder().decode([String: Int].self, from: data)
+    else {
+      throw ModelError(
+        "\(vocabularyURL.path(percentEncoded: false)) is missing or does not map tokens to numbers")
     }
-
-    /// The ids of a prompt: start, tokens (as many as fit), end, padding; always `length` of them.
-    public func encode(_ prompt: String) -> [Int] {
-        let tokens = tokens(of: prompt).prefix(length - 2)
-        let ids = [start] + tokens + [end]
-        return ids + Array(repeating: padding, count: length - ids.count)
+    let mergesURL = folder.appending(path: "merges.txt")
+    guard let text = try? String(contentsOf: mergesURL, encoding: .utf8) else {
+      throw ModelError("\(mergesURL.path(percentEncoded: false)) is missing or is not UTF-8 text")
     }
-
-    /// How many tokens a prompt has, also those that do not fit.
-    public func tokenCount(of prompt: String) -> Int { tokens(of: prompt).count }
-
-    /// How many tokens of a prompt fit.
-    public var capacity: Int { length - 2 }
-
-    private func tokens(of prompt: String) -> [Int] {
-        var ids: [Int] = []
-        var rest = prompt[...]
-        var plain = ""
-        while !rest.isEmpty {
-            if let (text, id) = special.first(where: { !$0.text.isEmpty && rest.hasPrefix($0.text) }) {
-                ids += words(of: plain).flatMap(mergedTokens)
-                plain = ""
-                ids.append(id)
-                rest = rest.dropFirst(text.count)
-            } else {
-                plain.append(rest.removeFirst())
-            }
-        }
-        return ids + words(of: plain).flatMap(mergedTokens)
+    var merges: [Pair: (rank: Int, merged: Int)] = [:]
+    var rank = 0
+    for line in text.split(separator: "\n") where !line.hasPrefix("#version") {
+      let parts = line.split(separator: " ")
+      guard parts.count == 2, let left = vocabulary[String(parts[0])],
+        let right = vocabulary[String(parts[1])],
+        let merged = vocabulary[String(parts[0] + parts[1])]
+      else {
+        throw ModelError(
+          "\(mergesURL.path(percentEncoded: false)): '\(line)' is not a pair of tokens of vocab.json"
+        )
+      }
+      if merges[Pair(left: left, right: right)] == nil {
+        merges[Pair(left: left, right: right)] = (rank, merged)
+      }
+      rank += 1
     }
-
-    /// Splits normalised text into contractions, runs of letters, single digits and runs of anything else but white space.
-    private func words(of text: String) -> [[Unicode.Scalar]] {
-        let scalars = text.precomposedStringWithCanonicalMapping.unicodeScalars.flatMap { Array($0.properties.lowercaseMapping.unicodeScalars) }
-        var words: [[Unicode.Scalar]] = []
-        var position = 0
-        while position < scalars.count {
-            let first = scalars[position]
-            if first.properties.isWhitespace {
-                position += 1
-                continue
-            }
-            var end = position + 1
-            if let contraction = Self.contractions.first(where: { scalars[position...].starts(with: $0) }) {
-                end = position + contraction.count
-            } else if first.isLetter {
-                while end < scalars.count, scalars[end].isLetter { end += 1 }
-            } else if !first.isNumber {
-                while end < scalars.count, !scalars[end].isLetter, !scalars[end].isNumber, !scalars[end].properties.isWhitespace { end += 1 }
-            }
-            words.append(Array(scalars[position..<end]))
-            position = end
-        }
-        return words
+    func token(_ key: String, _ fallback: String) throws -> (String, Int) {
+      let text = configuration.has(key) ? (try? configuration.text(key)) ?? fallback : fallback
+      guard let id = vocabulary[text] else {
+        throw configuration.wrong(key, "is '\(text)', which vocab.json does not have")
+      }
+      return (text, id)
     }
-
-    private static let contractions = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"].map { Array($0.unicodeScalars) }
-
-    /// Byte-pair encoding of one word: the pair of lowest rank is merged until none is left.
-    private func mergedTokens(of word: [Unicode.Scalar]) -> [Int] {
-        let bytes = word.flatMap { Array(String($0).utf8) }
-        var symbols = bytes.enumerated().map { index, byte in
-            vocabulary[Self.alphabet[Int(byte)] + (index == bytes.count - 1 ? "</w>" : "")] ?? unknown
-        }
-        while true {
-            var best: (rank: Int, position: Int, merged: Int)?
-            for position in symbols.indices.dropLast() {
-                if let merge = merges[Pair(left: symbols[position], right: symbols[position + 1])], merge.rank < best?.rank ?? .max {
-                    best = (merge.rank, position, merge.merged)
-                }
-            }
-            guard let best else { return symbols }
-            symbols.replaceSubrange(best.position...best.position + 1, with: [best.merged])
-        }
+    let (startToken, endToken) = (
+      try token("bos_token", "<|startoftext|>"), try token("eos_token", "<|endoftext|>")
+    )
+    let (unknownToken, paddingToken) = (
+      try token("unk_token", "<|endoftext|>"), try token("pad_token", "<|endoftext|>")
+    )
+    (start, end, unknown, padding) = (startToken.1, endToken.1, unknownToken.1, paddingToken.1)
+    special = [startToken, endToken, unknownToken, paddingToken].map { (text: $0.0, id: $0.1) }
+      .sorted { $0.text.count > $1.text.count }
+    // Some folders write a number beyond 64 bits for "no limit".
+    length = min((try? configuration.size("model_max_length")) ?? longest, longest)
+    guard length >= 2 else {
+      throw configuration.wrong("model_max_length", "leaves no room for a prompt")
     }
+    self.vocabulary = vocabulary
+    self.merges = merges
+    vocabularySize = (vocabulary.values.max() ?? -1) + 1
+  }
 
-    /// A printable character for each byte, as in GPT-2: the printable ones stand for themselves, the others for characters from U+0100 on.
-    private static let alphabet: [String] = {
-        var next: UInt32 = 0x100
-        return (UInt32(0)..<256).map { byte in
-            let printable = (33...126).contains(byte) || (161...172).contains(byte) || (174...255).contains(byte)
-            defer { if !printable { next += 1 } }
-            return Unicode.Scalar(printable ? byte : next).map { String(Character($0)) } ?? ""
+  /// The ids of a prompt: start, tokens (as many as fit), end, padding; always `length` of them.
+  public func encode(_ prompt: String) -> [Int] {
+    let tokens = tokens(of: prompt).prefix(length - 2)
+    let ids = [start] + tokens + [end]
+    return ids + Array(repeating: padding, count: length - ids.count)
+  }
+
+  /// How many tokens a prompt has, also those that do not fit.
+  public func tokenCount(of prompt: String) -> Int { tokens(of: prompt).count }
+
+  /// How many tokens of a prompt fit.
+  public var capacity: Int { length - 2 }
+
+  private func tokens(of prompt: String) -> [Int] {
+    var ids: [Int] = []
+    var rest = prompt[...]
+    var plain = ""
+    while !rest.isEmpty {
+      if let (text, id) = special.first(where: { !$0.text.isEmpty && rest.hasPrefix($0.text) }) {
+        ids += words(of: plain).flatMap(mergedTokens)
+        plain = ""
+        ids.append(id)
+        rest = rest.dropFirst(text.count)
+      } else {
+        plain.append(rest.removeFirst())
+      }
+    }
+    return ids + words(of: plain).flatMap(mergedTokens)
+  }
+
+  /// Splits normalised text into contractions, runs of letters, single digits and runs of anything
+  /// else but white space.
+  private func words(of text: String) -> [[Unicode.Scalar]] {
+    let scalars = text.precomposedStringWithCanonicalMapping.unicodeScalars.flatMap {
+      Array($0.properties.lowercaseMapping.unicodeScalars)
+    }
+    var words: [[Unicode.Scalar]] = []
+    var position = 0
+    while position < scalars.count {
+      let first = scalars[position]
+      if first.properties.isWhitespace {
+        position += 1
+        continue
+      }
+      var end = position + 1
+      if let contraction = Self.contractions.first(where: { scalars[position...].starts(with: $0) })
+      {
+        end = position + contraction.count
+      } else if first.isLetter {
+        while end < scalars.count, scalars[end].isLetter { end += 1 }
+      } else if !first.isNumber {
+        while end < scalars.count, !scalars[end].isLetter, !scalars[end].isNumber,
+          !scalars[end].properties.isWhitespace
+        { end += 1 }
+      }
+      words.append(Array(scalars[position..<end]))
+      position = end
+    }
+    return words
+  }
+
+  private static let contractions = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"].map {
+    Array($0.unicodeScalars)
+  }
+
+  /// Byte-pair encoding of one word: the pair of lowest rank is merged until none is left.
+  private func mergedTokens(of word: [Unicode.Scalar]) -> [Int] {
+    let bytes = word.flatMap { Array(String($0).utf8) }
+    var symbols = bytes.enumerated().map { index, byte in
+      vocabulary[Self.alphabet[Int(byte)] + (index == bytes.count - 1 ? "</w>" : "")] ?? unknown
+    }
+    while true {
+      var best: (rank: Int, position: Int, merged: Int)?
+      for position in symbols.indices.dropLast() {
+        if let merge = merges[Pair(left: symbols[position], right: symbols[position + 1])],
+          merge.rank < best?.rank ?? .max
+        {
+          best = (merge.rank, position, merge.merged)
         }
-    }()
+      }
+      guard let best else { return symbols }
+      symbols.replaceSubrange(best.position...best.position + 1, with: [best.merged])
+    }
+  }
+
+  /// A printable character for each byte, as in GPT-2: the printable ones stand for themselves, the
+  /// others for characters from U+0100 on.
+  private static let alphabet: [String] = {
+    var next: UInt32 = 0x100
+    return (UInt32(0)..<256).map { byte in
+      let printable =
+        (33...126).contains(byte) || (161...172).contains(byte) || (174...255).contains(byte)
+      defer { if !printable { next += 1 } }
+      return Unicode.Scalar(printable ? byte : next).map { String(Character($0)) } ?? ""
+    }
+  }()
 }
 
 extension Unicode.Scalar {
-    fileprivate var isLetter: Bool {
-        switch properties.generalCategory {
-        case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: true
-        default: false
-        }
+  fileprivate var isLetter: Bool {
+    switch properties.generalCategory {
+    case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: true
+    default: false
     }
+  }
 
-    fileprivate var isNumber: Bool {
-        switch properties.generalCategory {
-        case .decimalNumber, .letterNumber, .otherNumber: true
-        default: false
-        }
+  fileprivate var isNumber: Bool {
+    switch properties.generalCategory {
+    case .decimalNumber, .letterNumber, .otherNumber: true
+    default: false
     }
+  }
 }

@@ -3,55 +3,76 @@ import Tensor
 
 /// A model in diffusers' folder layout.
 enum ModelFolder {
-    /// The component's weights, by diffusers' file names.
-    static func weightsFile(_ name: String, in folder: URL) throws -> URL {
-        let candidates = ["\(name).safetensors", "\(name).fp16.safetensors"].map { folder.appending(path: $0) }
-        guard let found = candidates.first(where: { FileManager.default.fileExists(atPath: $0.path(percentEncoded: false)) }) else {
-            throw ModelError("\(folder.path(percentEncoded: false)) holds neither \(candidates.map(\.lastPathComponent).joined(separator: " nor "))")
-        }
-        return found
+  /// The component's weights, by diffusers' file names.
+  static func weightsFile(_ name: String, in folder: URL) throws -> URL {
+    let candidates = ["\(name).safetensors", "\(name).fp16.safetensors"].map {
+      folder.appending(path: $0)
     }
+    guard
+      let found = candidates.first(where: {
+        FileManager.default.fileExists(atPath: $0.path(percentEncoded: false))
+      })
+    else {
+      throw ModelError(
+        "\(folder.path(percentEncoded: false)) holds neither \(candidates.map(\.lastPathComponent).joined(separator: " nor "))"
+      )
+    }
+    return found
+  }
 }
 
 /// A whole latent diffusion model, read from a folder.
 public struct StableDiffusionModel: Sendable {
-    public let tokenizer: CLIPTokenizer
-    public let textEncoder: CLIPTextEncoder
-    public let autoencoder: AutoencoderKL
-    public let unet: UNet
-    public let scheduler: DDIMScheduler
+  public let tokenizer: CLIPTokenizer
+  public let textEncoder: CLIPTextEncoder
+  public let autoencoder: AutoencoderKL
+  public let unet: UNet
+  public let scheduler: DDIMScheduler
 
-    /// - Throws: `ModelError` or `WeightsError`: a sentence that names the missing file or tensor, the wrong shape or the unsupported option.
-    public init(folder: URL) throws {
-        let path = folder.path(percentEncoded: false)
-        var isFolder: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
-            throw ModelError("there is no model folder \(path)")
-        }
-        for part in ["tokenizer", "text_encoder", "vae", "unet", "scheduler"]
-        where !FileManager.default.fileExists(atPath: folder.appending(path: part).path(percentEncoded: false)) {
-            throw ModelError("\(path) is not a model folder as diffusers writes it: it has no folder '\(part)'")
-        }
-        textEncoder = try CLIPTextEncoder(folder: folder.appending(path: "text_encoder"))
-        tokenizer = try CLIPTokenizer(folder: folder.appending(path: "tokenizer"), longest: textEncoder.positions)
-        autoencoder = try AutoencoderKL(folder: folder.appending(path: "vae"))
-        unet = try UNet(folder: folder.appending(path: "unet"))
-        scheduler = try DDIMScheduler(folder: folder.appending(path: "scheduler"))
-        guard tokenizer.vocabularySize <= textEncoder.vocabularySize else {
-            throw ModelError("\(path): the tokenizer has \(tokenizer.vocabularySize) tokens, but the text encoder only \(textEncoder.vocabularySize)")
-        }
-        guard unet.contextWidth == textEncoder.width else {
-            throw ModelError("\(path): the UNet reads a text of width \(unet.contextWidth), but the text encoder writes \(textEncoder.width)")
-        }
-        guard unet.inputChannels == autoencoder.latentChannels, unet.outputChannels == autoencoder.latentChannels else {
-            throw ModelError(
-                "\(path): the UNet takes \(unet.inputChannels) channels and gives \(unet.outputChannels), but the latents have \(autoencoder.latentChannels); such a UNet is not supported")
-        }
+  /// - Throws: `ModelError` or `WeightsError`: a sentence that names the missing file or tensor,
+  ///   the wrong shape or the unsupported option.
+  public init(folder: URL) throws {
+    let path = folder.path(percentEncoded: false)
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue
+    else {
+      throw ModelError("there is no model folder \(path)")
     }
+    for part in ["tokenizer", "text_encoder", "vae", "unet", "scheduler"]
+    where !FileManager.default.fileExists(
+      atPath: folder.appending(path: part).path(percentEncoded: false))
+    {
+      throw ModelError(
+        "\(path) is not a model folder as diffusers writes it: it has no folder '\(part)'")
+    }
+    textEncoder = try CLIPTextEncoder(folder: folder.appending(path: "text_encoder"))
+    tokenizer = try CLIPTokenizer(
+      folder: folder.appending(path: "tokenizer"), longest: textEncoder.positions)
+    autoencoder = try AutoencoderKL(folder: folder.appending(path: "vae"))
+    unet = try UNet(folder: folder.appending(path: "unet"))
+    scheduler = try DDIMScheduler(folder: folder.appending(path: "scheduler"))
+    guard tokenizer.vocabularySize <= textEncoder.vocabularySize else {
+      throw ModelError(
+        "\(path): the tokenizer has \(tokenizer.vocabularySize) tokens, but the text encoder only \(textEncoder.vocabularySize)"
+      )
+    }
+    guard unet.contextWidth == textEncoder.width else {
+      throw ModelError(
+        "\(path): the UNet reads a text of width \(unet.contextWidth), but the text encoder writes \(textEncoder.width)"
+      )
+    }
+    guard unet.inputChannels == autoencoder.latentChannels,
+      unet.outputChannels == autoencoder.latentChannels
+    else {
+      throw ModelError(
+        "\(path): the UNet takes \(unet.inputChannels) channels and gives \(unet.outputChannels), but the latents have \(autoencoder.latentChannels); such a UNet is not supported"
+      )
+    }
+  }
 
-    /// The text's hidden states as the UNet's context, (prompts, tokens, width).
-    public func encode(_ prompts: [String]) -> Tensor { textEncoder(prompts.map(tokenizer.encode)) }
+  /// The text's hidden states as the UNet's context, (prompts, tokens, width).
+  public func encode(_ prompts: [String]) -> Tensor { textEncoder(prompts.map(tokenizer.encode)) }
 
-    /// The side of the square pictures that the model was made for, in pixels.
-    public var nativeSize: Int { unet.sampleSize * autoencoder.scale }
+  /// The side of the square pictures that the model was made for, in pixels.
+  public var nativeSize: Int { unet.sampleSize * autoencoder.scale }
 }

@@ -1,70 +1,88 @@
 import Tensor
 
-/// Self-attention, cross-attention and a gated feed-forward, each behind a layer norm and with a residual (diffusers' BasicTransformerBlock).
+/// Self-attention, cross-attention and a gated feed-forward, each behind a layer norm and with a
+/// residual (diffusers' BasicTransformerBlock).
 struct TransformerBlock {
-    let site: LayerSite
-    private let norm1, norm2, norm3: LayerNorm
-    private let selfAttention, crossAttention: AttentionLayer
-    private let up, down: Linear
+  let site: LayerSite
+  private let norm1, norm2, norm3: LayerNorm
+  private let selfAttention, crossAttention: AttentionLayer
+  private let up, down: Linear
 
-    init(_ weights: Weights, channels: Int, contextWidth: Int, heads: Int, site: LayerSite) throws {
-        self.site = site
-        norm1 = try weights.layerNorm("norm1", channels)
-        norm2 = try weights.layerNorm("norm2", channels)
-        norm3 = try weights.layerNorm("norm3", channels)
-        selfAttention = try AttentionLayer(weights["attn1"], channels: channels, contextChannels: channels, heads: heads)
-        crossAttention = try AttentionLayer(weights["attn2"], channels: channels, contextChannels: contextWidth, heads: heads)
-        up = try weights.linear("ff.net.0.proj", channels, 8 * channels)
-        down = try weights.linear("ff.net.2", 4 * channels, channels)
-    }
+  init(_ weights: Weights, channels: Int, contextWidth: Int, heads: Int, site: LayerSite) throws {
+    self.site = site
+    norm1 = try weights.layerNorm("norm1", channels)
+    norm2 = try weights.layerNorm("norm2", channels)
+    norm3 = try weights.layerNorm("norm3", channels)
+    selfAttention = try AttentionLayer(
+      weights["attn1"], channels: channels, contextChannels: channels, heads: heads)
+    crossAttention = try AttentionLayer(
+      weights["attn2"], channels: channels, contextChannels: contextWidth, heads: heads)
+    up = try weights.linear("ff.net.0.proj", channels, 8 * channels)
+    down = try weights.linear("ff.net.2", 4 * channels, channels)
+  }
 
-    /// - Parameter input: (batch, n, channels).
-    func callAsFunction(_ input: Tensor, context: Tensor, processor: some UNetProcessor) throws -> Tensor {
-        var hidden = input
-        hidden.add(try processor.selfAttention(selfAttention, norm1(hidden), at: site))
-        hidden.add(try processor.crossAttention(crossAttention, norm2(hidden), context: context, at: site))
-        hidden.add(feedForward(norm3(hidden)))
-        return try processor.afterFeedForward(hidden, at: site)
-    }
+  /// - Parameter input: (batch, n, channels).
+  func callAsFunction(_ input: Tensor, context: Tensor, processor: some UNetProcessor) throws
+    -> Tensor
+  {
+    var hidden = input
+    hidden.add(try processor.selfAttention(selfAttention, norm1(hidden), at: site))
+    hidden.add(
+      try processor.crossAttention(crossAttention, norm2(hidden), context: context, at: site))
+    hidden.add(feedForward(norm3(hidden)))
+    return try processor.afterFeedForward(hidden, at: site)
+  }
 
-    /// In portions: its inside is eight times as wide as what goes in and comes out.
-    private func feedForward(_ input: Tensor) -> Tensor {
-        let channels = input.shape[2]
-        let tokens = input.reshaped([input.count / channels, channels])
-        let portion = max(1, (16 << 20) / (8 * channels))
-        if tokens.shape[0] <= portion { return down(up(input).gegluGated()) }
-        let parts = stride(from: 0, to: tokens.shape[0], by: portion).map { first in
-            down(up(tokens.rows(first..<min(tokens.shape[0], first + portion))).gegluGated())
-        }
-        return Tensor.concatenated(parts).reshaped(input.shape)
+  /// In portions: its inside is eight times as wide as what goes in and comes out.
+  private func feedForward(_ input: Tensor) -> Tensor {
+    let channels = input.shape[2]
+    let tokens = input.reshaped([input.count / channels, channels])
+    let portion = max(1, (16 << 20) / (8 * channels))
+    if tokens.shape[0] <= portion { return down(up(input).gegluGated()) }
+    let parts = stride(from: 0, to: tokens.shape[0], by: portion).map { first in
+      down(up(tokens.rows(first..<min(tokens.shape[0], first + portion))).gegluGated())
     }
+    return Tensor.concatenated(parts).reshaped(input.shape)
+  }
 }
 
 /// Transformer blocks over the pixels of a feature map (diffusers' Transformer2DModel).
 struct SpatialTransformer {
-    let blocks: [TransformerBlock]
-    private let norm: GroupNorm
-    private let projectIn, projectOut: Linear
+  let blocks: [TransformerBlock]
+  private let norm: GroupNorm
+  private let projectIn, projectOut: Linear
 
-    init(_ weights: Weights, channels: Int, depth: Int, heads: Int, _ configuration: UNetConfiguration, stage: LayerSite.Stage, module: Int, path: String) throws {
-        norm = try weights.groupNorm("norm", channels, groups: configuration.groups, epsilon: 1e-6)
-        // The same arithmetic on channels-last pictures; the files differ in the weights' shape.
-        projectIn = try configuration.linearProjection ? weights.linear("proj_in", channels, channels) : weights.pointwise("proj_in", channels, channels)
-        projectOut = try configuration.linearProjection ? weights.linear("proj_out", channels, channels) : weights.pointwise("proj_out", channels, channels)
-        blocks = try (0..<depth).map { index in
-            let name = "transformer_blocks.\(index)"
-            return try TransformerBlock(
-                weights[name], channels: channels, contextWidth: configuration.contextWidth, heads: heads,
-                site: LayerSite(stage: stage, module: module, path: "\(path).\(name)"))
-        }
+  init(
+    _ weights: Weights, channels: Int, depth: Int, heads: Int, _ configuration: UNetConfiguration,
+    stage: LayerSite.Stage, module: Int, path: String
+  ) throws {
+    norm = try weights.groupNorm("norm", channels, groups: configuration.groups, epsilon: 1e-6)
+    // The same arithmetic on channels-last pictures; the files differ in the weights' shape.
+    projectIn =
+      try configuration.linearProjection
+      ? weights.linear("proj_in", channels, channels)
+      : weights.pointwise("proj_in", channels, channels)
+    projectOut =
+      try configuration.linearProjection
+      ? weights.linear("proj_out", channels, channels)
+      : weights.pointwise("proj_out", channels, channels)
+    blocks = try (0..<depth).map { index in
+      let name = "transformer_blocks.\(index)"
+      return try TransformerBlock(
+        weights[name], channels: channels, contextWidth: configuration.contextWidth, heads: heads,
+        site: LayerSite(stage: stage, module: module, path: "\(path).\(name)"))
     }
+  }
 
-    /// - Parameter input: (batch, height, width, channels).
-    func callAsFunction(_ input: Tensor, context: Tensor, processor: some UNetProcessor) throws -> Tensor {
-        var hidden = projectIn(norm(input).reshaped([input.shape[0], input.shape[1] * input.shape[2], input.shape[3]]))
-        for block in blocks { hidden = try block(hidden, context: context, processor: processor) }
-        var output = projectOut(hidden).reshaped(input.shape)
-        output.add(input)
-        return output
-    }
+  /// - Parameter input: (batch, height, width, channels).
+  func callAsFunction(_ input: Tensor, context: Tensor, processor: some UNetProcessor) throws
+    -> Tensor
+  {
+    var hidden = projectIn(
+      norm(input).reshaped([input.shape[0], input.shape[1] * input.shape[2], input.shape[3]]))
+    for block in blocks { hidden = try block(hidden, context: context, processor: processor) }
+    var output = projectOut(hidden).reshaped(input.shape)
+    output.add(input)
+    return output
+  }
 }

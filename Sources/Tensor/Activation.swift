@@ -2,73 +2,80 @@ import COneDNN
 
 /// The elementwise non-linearities of the models.
 public enum Activation: Hashable, Sendable {
-    /// x · sigmoid(x)
-    case silu
-    /// x · Φ(x), by the error function.
-    case gelu
-    /// x · sigmoid(1.702 x)
-    case quickGELU
+  /// x · sigmoid(x)
+  case silu
+  /// x · Φ(x), by the error function.
+  case gelu
+  /// x · sigmoid(1.702 x)
+  case quickGELU
 
-    /// Applies it in place to `count` elements; usable inside parallel loops.
-    func apply(to values: UnsafeMutablePointer<Float>, count: Int) {
-        guard count > 0 else { return }
-        let primitive = OneDNN.primitive(.activation(self, count: count)) {
-            var vector = OneDNN.memory([count])
-            var operation = dnnl_eltwise_desc_t()
-            let (algorithm, alpha): (dnnl_alg_kind_t, Float) =
-                switch self {
-                case .silu: (dnnl_eltwise_swish, 1)
-                case .gelu: (dnnl_eltwise_gelu_erf, 0)
-                case .quickGELU: (dnnl_eltwise_swish, 1.702)
-                }
-            OneDNN.check(
-                dnnl_eltwise_forward_desc_init(&operation, dnnl_forward_inference, algorithm, &vector, alpha, 0), "describe an activation")
-            return OneDNNPrimitive(&operation, name: "activation")
+  /// Applies it in place to `count` elements; usable inside parallel loops.
+  func apply(to values: UnsafeMutablePointer<Float>, count: Int) {
+    guard count > 0 else { return }
+    let primitive = OneDNN.primitive(.activation(self, count: count)) {
+      var vector = OneDNN.memory([count])
+      var operation = dnnl_eltwise_desc_t()
+      let (algorithm, alpha): (dnnl_alg_kind_t, Float) =
+        switch self {
+        case .silu: (dnnl_eltwise_swish, 1)
+        case .gelu: (dnnl_eltwise_gelu_erf, 0)
+        case .quickGELU: (dnnl_eltwise_swish, 1.702)
         }
-        primitive.run([(DNNL_ARG_SRC, UnsafeMutableRawPointer(values)), (DNNL_ARG_DST, UnsafeMutableRawPointer(values))])
+      OneDNN.check(
+        dnnl_eltwise_forward_desc_init(
+          &operation, dnnl_forward_inference, algorithm, &vector, alpha, 0),
+        "describe an activation")
+      return OneDNNPrimitive(&operation, name: "activation")
     }
+    primitive.run([
+      (DNNL_ARG_SRC, UnsafeMutableRawPointer(values)),
+      (DNNL_ARG_DST, UnsafeMutableRawPointer(values)),
+    ])
+  }
 }
 
 extension Tensor {
-    public mutating func apply(_ activation: Activation) {
-        let count = count
-        withMutableValues { activation.apply(to: $0, count: count) }
-    }
+  public mutating func apply(_ activation: Activation) {
+    let count = count
+    withMutableValues { activation.apply(to: $0, count: count) }
+  }
 
-    public func applying(_ activation: Activation) -> Tensor {
-        var result = self
-        result.apply(activation)
-        return result
-    }
+  public func applying(_ activation: Activation) -> Tensor {
+    var result = self
+    result.apply(activation)
+    return result
+  }
 
-    /// The gated unit of transformer feed-forwards: (…, 2c) → (…, c), the first half times the GELU of the second.
-    public func gegluGated() -> Tensor {
-        let double = shape[shape.count - 1]
-        precondition(double % 2 == 0, "a gate needs an even last dimension, not \(shape)")
-        let channels = double / 2
-        var result = Tensor(uninitialized: shape.dropLast() + [channels])
-        let rows = count / max(double, 1)
-        // Tiles small enough that the gate stays in the nearest cache between its three passes.
-        let tile = max(1, 8192 / max(channels, 1))
-        withValues { source in
-            result.withMutableValues { target in
-                let (source, target) = (Shared(source), Shared(target))
-                Parallel.ranges(of: (rows + tile - 1) / tile, atLeast: 2) { tiles in
-                    for index in tiles {
-                        let range = (index * tile)..<min(rows, (index + 1) * tile)
-                        let gated = target.pointer + range.lowerBound * channels
-                        for (position, row) in range.enumerated() {
-                            (gated + position * channels).update(from: source.pointer + row * double + channels, count: channels)
-                        }
-                        Activation.gelu.apply(to: gated, count: range.count * channels)
-                        for (position, row) in range.enumerated() {
-                            let (gate, value) = (gated + position * channels, source.pointer + row * double)
-                            for channel in 0..<channels { gate[channel] *= value[channel] }
-                        }
-                    }
-                }
+  /// The gated unit of transformer feed-forwards: (…, 2c) → (…, c), the first half times the GELU
+  /// of the second.
+  public func gegluGated() -> Tensor {
+    let double = shape[shape.count - 1]
+    precondition(double % 2 == 0, "a gate needs an even last dimension, not \(shape)")
+    let channels = double / 2
+    var result = Tensor(uninitialized: shape.dropLast() + [channels])
+    let rows = count / max(double, 1)
+    // Tiles small enough that the gate stays in the nearest cache between its three passes.
+    let tile = max(1, 8192 / max(channels, 1))
+    withValues { source in
+      result.withMutableValues { target in
+        let (source, target) = (Shared(source), Shared(target))
+        Parallel.ranges(of: (rows + tile - 1) / tile, atLeast: 2) { tiles in
+          for index in tiles {
+            let range = (index * tile)..<min(rows, (index + 1) * tile)
+            let gated = target.pointer + range.lowerBound * channels
+            for (position, row) in range.enumerated() {
+              (gated + position * channels).update(
+                from: source.pointer + row * double + channels, count: channels)
             }
+            Activation.gelu.apply(to: gated, count: range.count * channels)
+            for (position, row) in range.enumerated() {
+              let (gate, value) = (gated + position * channels, source.pointer + row * double)
+              for channel in 0..<channels { gate[channel] *= value[channel] }
+            }
+          }
         }
-        return result
+      }
     }
+    return result
+  }
 }

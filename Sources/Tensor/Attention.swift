@@ -1,66 +1,79 @@
 extension Tensor {
-    /// Scaled dot-product attention over heads that lie side by side in the last dimension: softmax(q kᵀ · scale) v.
-    ///
-    /// - Parameters:
-    ///   - queries: (batch, n, heads · c).
-    ///   - keys, values: (batch or 1, m, heads · c); a batch of 1 serves every row of the queries.
-    ///   - scale: 1 / √c by default.
-    ///   - causal: a query sees only the keys at its own position and before.
-    /// - Returns: (batch, n, heads · c).
-    ///
-    /// Scores exist for a tile of queries at a time, never for a whole layer.
-    public static func attention(queries: Tensor, keys: Tensor, values: Tensor, heads: Int, scale: Float? = nil, causal: Bool = false) -> Tensor {
-        let (batch, n, width) = (queries.shape[0], queries.shape[1], queries.shape[2])
-        let (shared, m) = (keys.shape[0] == 1, keys.shape[1])
-        precondition(
-            width % heads == 0 && keys.shape == values.shape && keys.shape[2] == width && (shared || keys.shape[0] == batch),
-            "attention of \(queries.shape) to \(keys.shape) and \(values.shape) with \(heads) heads")
-        let c = width / heads
-        let scale = scale ?? 1 / Float(c).squareRoot()
-        var output = Tensor(uninitialized: queries.shape)
-        guard output.count > 0 else { return output }
-        // Tiles whose scores stay in the second-level cache, but not so few rows that the matrix product starves.
-        let tile = min(n, max(32, (1 << 17) / m))
-        let tiles = (n + tile - 1) / tile
-        var scratch = Tensor(uninitialized: [Parallel.threads, tile * m])
-        let whole = SoftmaxKernel(rows: tile, columns: m)
-        let last = SoftmaxKernel(rows: n - (tiles - 1) * tile, columns: m)
-        queries.withValues { queries in
-            keys.withValues { keys in
-                values.withValues { values in
-                    output.withMutableValues { output in
-                        scratch.withMutableValues { scratch in
-                            let (queries, keys, values) = (Shared(queries), Shared(keys), Shared(values))
-                            let (output, scratch, whole, last) = (Shared(output), Shared(scratch), Shared(whole), Shared(last))
-                            Parallel.parts(of: batch * heads * tiles) { part, range in
-                                let scores = scratch.pointer + part * tile * m
-                                for item in range {
-                                    let (row, head, index) = (item / (heads * tiles), item / tiles % heads, item % tiles)
-                                    let first = index * tile
-                                    let count = min(tile, n - first)
-                                    let position = (row * n + first) * width + head * c
-                                    let other = (shared ? 0 : row * m * width) + head * c
-                                    multiply(
-                                        Matrix(pointer: queries.pointer + position, stride: width),
-                                        Matrix(pointer: keys.pointer + other, stride: width, transposed: true),
-                                        into: Matrix(pointer: scores, stride: m), rows: count, inner: c, columns: m, scale: scale)
-                                    if causal {
-                                        for query in 0..<count where first + query + 1 < m {
-                                            (scores + query * m + first + query + 1).update(
-                                                repeating: -.greatestFiniteMagnitude, count: m - first - query - 1)
-                                        }
-                                    }
-                                    (index == tiles - 1 ? last : whole).pointer.apply(to: scores)
-                                    multiply(
-                                        Matrix(pointer: UnsafePointer(scores), stride: m), Matrix(pointer: values.pointer + other, stride: width),
-                                        into: Matrix(pointer: output.pointer + position, stride: width), rows: count, inner: m, columns: c)
-                                }
-                            }
-                        }
+  /// Scaled dot-product attention over heads that lie side by side in the last dimension: softmax(q
+  /// kᵀ · scale) v.
+  ///
+  /// - Parameters:
+  ///   - queries: (batch, n, heads · c).
+  ///   - keys, values: (batch or 1, m, heads · c); a batch of 1 serves every row of the queries.
+  ///   - scale: 1 / √c by default.
+  ///   - causal: a query sees only the keys at its own position and before.
+  /// - Returns: (batch, n, heads · c).
+  ///
+  /// Scores exist for a tile of queries at a time, never for a whole layer.
+  public static func attention(
+    queries: Tensor, keys: Tensor, values: Tensor, heads: Int, scale: Float? = nil,
+    causal: Bool = false
+  ) -> Tensor {
+    let (batch, n, width) = (queries.shape[0], queries.shape[1], queries.shape[2])
+    let (shared, m) = (keys.shape[0] == 1, keys.shape[1])
+    precondition(
+      width % heads == 0 && keys.shape == values.shape && keys.shape[2] == width
+        && (shared || keys.shape[0] == batch),
+      "attention of \(queries.shape) to \(keys.shape) and \(values.shape) with \(heads) heads")
+    let c = width / heads
+    let scale = scale ?? 1 / Float(c).squareRoot()
+    var output = Tensor(uninitialized: queries.shape)
+    guard output.count > 0 else { return output }
+    // Tiles whose scores stay in the second-level cache, but not so few rows that the matrix
+    // product starves.
+    let tile = min(n, max(32, (1 << 17) / m))
+    let tiles = (n + tile - 1) / tile
+    var scratch = Tensor(uninitialized: [Parallel.threads, tile * m])
+    let whole = SoftmaxKernel(rows: tile, columns: m)
+    let last = SoftmaxKernel(rows: n - (tiles - 1) * tile, columns: m)
+    queries.withValues { queries in
+      keys.withValues { keys in
+        values.withValues { values in
+          output.withMutableValues { output in
+            scratch.withMutableValues { scratch in
+              let (queries, keys, values) = (Shared(queries), Shared(keys), Shared(values))
+              let (output, scratch, whole, last) = (
+                Shared(output), Shared(scratch), Shared(whole), Shared(last)
+              )
+              Parallel.parts(of: batch * heads * tiles) { part, range in
+                let scores = scratch.pointer + part * tile * m
+                for item in range {
+                  let (row, head, index) = (
+                    item / (heads * tiles), item / tiles % heads, item % tiles
+                  )
+                  let first = index * tile
+                  let count = min(tile, n - first)
+                  let position = (row * n + first) * width + head * c
+                  let other = (shared ? 0 : row * m * width) + head * c
+                  multiply(
+                    Matrix(pointer: queries.pointer + position, stride: width),
+                    Matrix(pointer: keys.pointer + other, stride: width, transposed: true),
+                    into: Matrix(pointer: scores, stride: m), rows: count, inner: c, columns: m,
+                    scale: scale)
+                  if causal {
+                    for query in 0..<count where first + query + 1 < m {
+                      (scores + query * m + first + query + 1).update(
+                        repeating: -.greatestFiniteMagnitude, count: m - first - query - 1)
                     }
+                  }
+                  (index == tiles - 1 ? last : whole).pointer.apply(to: scores)
+                  multiply(
+                    Matrix(pointer: UnsafePointer(scores), stride: m),
+                    Matrix(pointer: values.pointer + other, stride: width),
+                    into: Matrix(pointer: output.pointer + position, stride: width), rows: count,
+                    inner: m, columns: c)
                 }
+              }
             }
+          }
         }
-        return output
+      }
     }
+    return output
+  }
 }

@@ -3,52 +3,54 @@ import Synchronization
 
 /// Hands out 64-byte aligned memory and keeps what comes back for the next taker.
 ///
-/// A video edit asks for the same few sizes thousands of times; fresh pages from the kernel would cost more than the arithmetic of the
-/// smaller layers. Sizes are rounded up to an eighth of a power of two, so that nearly equal requests share buffers.
+/// A video edit asks for the same few sizes thousands of times; fresh pages from the kernel would
+/// cost more than the arithmetic of the smaller layers. Sizes are rounded up to an eighth of a
+/// power of two, so that nearly equal requests share buffers.
 enum BufferPool {
-    private struct Idle {
-        var bySize: [Int: [UnsafeMutableRawPointer]] = [:]
-        var bytes = 0
-    }
+  private struct Idle {
+    var bySize: [Int: [UnsafeMutableRawPointer]] = [:]
+    var bytes = 0
+  }
 
-    private static let idle = Mutex(Idle())
-    /// What is kept at most; beyond it, memory goes back to the system.
-    private static let limit = 2 << 30
-    private static let alignment = 64
+  private static let idle = Mutex(Idle())
+  /// What is kept at most; beyond it, memory goes back to the system.
+  private static let limit = 2 << 30
+  private static let alignment = 64
 
-    /// Uninitialised memory of at least `bytes` bytes.
-    static func take(bytes: Int) -> UnsafeMutableRawPointer {
-        let size = roundedUp(bytes)
-        let kept = idle.withLock { idle -> UInt? in
-            guard let pointer = idle.bySize[size]?.popLast() else { return nil }
-            idle.bytes -= size
-            return UInt(bitPattern: pointer)
-        }
-        if let kept, let pointer = UnsafeMutableRawPointer(bitPattern: kept) { return pointer }
-        var fresh: UnsafeMutableRawPointer?
-        guard posix_memalign(&fresh, alignment, size) == 0, let fresh else {
-            // Nothing sensible is left to do without memory for a result that the caller counts on.
-            preconditionFailure("out of memory: \(size) bytes for a tensor could not be had")
-        }
-        return fresh
+  /// Uninitialised memory of at least `bytes` bytes.
+  static func take(bytes: Int) -> UnsafeMutableRawPointer {
+    let size = roundedUp(bytes)
+    let kept = idle.withLock { idle -> UInt? in
+      guard let pointer = idle.bySize[size]?.popLast() else { return nil }
+      idle.bytes -= size
+      return UInt(bitPattern: pointer)
     }
+    if let kept, let pointer = UnsafeMutableRawPointer(bitPattern: kept) { return pointer }
+    var fresh: UnsafeMutableRawPointer?
+    guard posix_memalign(&fresh, alignment, size) == 0, let fresh else {
+      // Nothing sensible is left to do without memory for a result that the caller counts on.
+      preconditionFailure("out of memory: \(size) bytes for a tensor could not be had")
+    }
+    return fresh
+  }
 
-    /// Takes back memory that `take(bytes:)` gave for the same `bytes`.
-    static func giveBack(_ pointer: UnsafeMutableRawPointer, bytes: Int) {
-        let size = roundedUp(bytes)
-        let address = UInt(bitPattern: pointer)
-        let keep = idle.withLock { idle in
-            guard idle.bytes + size <= limit, let pointer = UnsafeMutableRawPointer(bitPattern: address) else { return false }
-            idle.bySize[size, default: []].append(pointer)
-            idle.bytes += size
-            return true
-        }
-        if !keep { free(pointer) }
+  /// Takes back memory that `take(bytes:)` gave for the same `bytes`.
+  static func giveBack(_ pointer: UnsafeMutableRawPointer, bytes: Int) {
+    let size = roundedUp(bytes)
+    let address = UInt(bitPattern: pointer)
+    let keep = idle.withLock { idle in
+      guard idle.bytes + size <= limit, let pointer = UnsafeMutableRawPointer(bitPattern: address)
+      else { return false }
+      idle.bySize[size, default: []].append(pointer)
+      idle.bytes += size
+      return true
     }
+    if !keep { free(pointer) }
+  }
 
-    private static func roundedUp(_ bytes: Int) -> Int {
-        guard bytes > 512 else { return 512 }
-        let step = (1 << (Int.bitWidth - 1 - (bytes - 1).leadingZeroBitCount)) >> 3
-        return (bytes + step - 1) / step * step
-    }
+  private static func roundedUp(_ bytes: Int) -> Int {
+    guard bytes > 512 else { return 512 }
+    let step = (1 << (Int.bitWidth - 1 - (bytes - 1).leadingZeroBitCount)) >> 3
+    return (bytes + step - 1) / step * step
+  }
 }

@@ -5,124 +5,140 @@ import Synchronization
 ///
 /// The weights stay where they are mapped; oneDNN's blocked copy of them is made at the first use.
 public final class Convolution: Sendable {
-    /// Zeros added around a picture.
-    public struct Padding: Hashable, Sendable {
-        public var top, left, bottom, right: Int
-        public init(top: Int, left: Int, bottom: Int, right: Int) {
-            (self.top, self.left, self.bottom, self.right) = (top, left, bottom, right)
-        }
-        public static func all(_ amount: Int) -> Padding { Padding(top: amount, left: amount, bottom: amount, right: amount) }
+  /// Zeros added around a picture.
+  public struct Padding: Hashable, Sendable {
+    public var top, left, bottom, right: Int
+    public init(top: Int, left: Int, bottom: Int, right: Int) {
+      (self.top, self.left, self.bottom, self.right) = (top, left, bottom, right)
     }
-
-    public let stride: Int
-    public let padding: Padding
-    public var inputChannels: Int { weight.shape[1] }
-    public var outputChannels: Int { weight.shape[0] }
-
-    private let weight: Tensor
-    private let bias: Tensor?
-    private let packed = Mutex<[PackedWeights]>([])
-
-    /// - Parameters:
-    ///   - weight: (output channels, input channels, kernel height, kernel width), PyTorch's order.
-    ///   - bias: (output channels).
-    public init(weight: Tensor, bias: Tensor?, stride: Int = 1, padding: Padding = .all(0)) {
-        precondition(weight.shape.count == 4 && (bias.map { $0.count == weight.shape[0] } ?? true), "a convolution's weights have four dimensions")
-        self.weight = weight
-        self.bias = bias
-        self.stride = stride
-        self.padding = padding
+    public static func all(_ amount: Int) -> Padding {
+      Padding(top: amount, left: amount, bottom: amount, right: amount)
     }
+  }
 
-    /// - Parameter input: (n, height, width, input channels).
-    /// - Returns: (n, height', width', output channels).
-    public func callAsFunction(_ input: Tensor) -> Tensor {
-        precondition(input.shape.count == 4 && input.shape[3] == inputChannels, "\(input.shape) into a convolution of \(weight.shape)")
-        let (n, height, width) = (input.shape[0], input.shape[1], input.shape[2])
-        let (kernelHeight, kernelWidth) = (weight.shape[2], weight.shape[3])
-        let outputHeight = (height + padding.top + padding.bottom - kernelHeight) / stride + 1
-        let outputWidth = (width + padding.left + padding.right - kernelWidth) / stride + 1
-        let geometry = ConvolutionGeometry(
-            input: input.shape, weight: weight.shape, output: [n, outputHeight, outputWidth, outputChannels], stride: stride, padding: padding,
-            bias: bias != nil)
-        let primitive = OneDNN.primitive(.convolution(geometry)) { geometry.compiled() }
-        let weights = packedWeights(for: primitive, geometry)
-        var output = Tensor(uninitialized: geometry.output)
-        input.withValues { input in
-            weights.withValues { weights in
-                output.withMutableValues { output in
-                    var arguments: [OneDNNPrimitive.Argument] = [
-                        (DNNL_ARG_SRC, input.forOneDNN), (DNNL_ARG_WEIGHTS, weights.forOneDNN), (DNNL_ARG_DST, UnsafeMutableRawPointer(output)),
-                    ]
-                    if let bias {
-                        bias.withValues { bias in
-                            arguments.append((DNNL_ARG_BIAS, bias.forOneDNN))
-                            primitive.run(arguments)
-                        }
-                    } else {
-                        primitive.run(arguments)
-                    }
-                }
+  public let stride: Int
+  public let padding: Padding
+  public var inputChannels: Int { weight.shape[1] }
+  public var outputChannels: Int { weight.shape[0] }
+
+  private let weight: Tensor
+  private let bias: Tensor?
+  private let packed = Mutex<[PackedWeights]>([])
+
+  /// - Parameters:
+  ///   - weight: (output channels, input channels, kernel height, kernel width), PyTorch's order.
+  ///   - bias: (output channels).
+  public init(weight: Tensor, bias: Tensor?, stride: Int = 1, padding: Padding = .all(0)) {
+    precondition(
+      weight.shape.count == 4 && (bias.map { $0.count == weight.shape[0] } ?? true),
+      "a convolution's weights have four dimensions")
+    self.weight = weight
+    self.bias = bias
+    self.stride = stride
+    self.padding = padding
+  }
+
+  /// - Parameter input: (n, height, width, input channels).
+  /// - Returns: (n, height', width', output channels).
+  public func callAsFunction(_ input: Tensor) -> Tensor {
+    precondition(
+      input.shape.count == 4 && input.shape[3] == inputChannels,
+      "\(input.shape) into a convolution of \(weight.shape)")
+    let (n, height, width) = (input.shape[0], input.shape[1], input.shape[2])
+    let (kernelHeight, kernelWidth) = (weight.shape[2], weight.shape[3])
+    let outputHeight = (height + padding.top + padding.bottom - kernelHeight) / stride + 1
+    let outputWidth = (width + padding.left + padding.right - kernelWidth) / stride + 1
+    let geometry = ConvolutionGeometry(
+      input: input.shape, weight: weight.shape,
+      output: [n, outputHeight, outputWidth, outputChannels], stride: stride, padding: padding,
+      bias: bias != nil)
+    let primitive = OneDNN.primitive(.convolution(geometry)) { geometry.compiled() }
+    let weights = packedWeights(for: primitive, geometry)
+    var output = Tensor(uninitialized: geometry.output)
+    input.withValues { input in
+      weights.withValues { weights in
+        output.withMutableValues { output in
+          var arguments: [OneDNNPrimitive.Argument] = [
+            (DNNL_ARG_SRC, input.forOneDNN), (DNNL_ARG_WEIGHTS, weights.forOneDNN),
+            (DNNL_ARG_DST, UnsafeMutableRawPointer(output)),
+          ]
+          if let bias {
+            bias.withValues { bias in
+              arguments.append((DNNL_ARG_BIAS, bias.forOneDNN))
+              primitive.run(arguments)
             }
+          } else {
+            primitive.run(arguments)
+          }
         }
-        return output
+      }
     }
+    return output
+  }
 
-    /// Different picture sizes may ask for different layouts; in practice they share one or two.
-    private func packedWeights(for primitive: OneDNNPrimitive, _ geometry: ConvolutionGeometry) -> Tensor {
-        let wanted = primitive.weights
-        return packed.withLock { packed in
-            if let found = packed.first(where: { $0.has(layout: wanted) }) { return found.values }
-            let plain = OneDNN.memory(weight.shape)
-            let size = dnnl_memory_desc_get_size([wanted])
-            var values = Tensor(uninitialized: [(size + 3) / 4])
-            let reorder = OneDNNPrimitive(reorderFrom: plain, to: wanted)
-            weight.withValues { from in
-                values.withMutableValues { to in
-                    reorder.run([(DNNL_ARG_FROM, from.forOneDNN), (DNNL_ARG_TO, UnsafeMutableRawPointer(to))])
-                }
-            }
-            packed.append(PackedWeights(layout: wanted, values: values))
-            return values
+  /// Different picture sizes may ask for different layouts; in practice they share one or two.
+  private func packedWeights(for primitive: OneDNNPrimitive, _ geometry: ConvolutionGeometry)
+    -> Tensor
+  {
+    let wanted = primitive.weights
+    return packed.withLock { packed in
+      if let found = packed.first(where: { $0.has(layout: wanted) }) { return found.values }
+      let plain = OneDNN.memory(weight.shape)
+      let size = dnnl_memory_desc_get_size([wanted])
+      var values = Tensor(uninitialized: [(size + 3) / 4])
+      let reorder = OneDNNPrimitive(reorderFrom: plain, to: wanted)
+      weight.withValues { from in
+        values.withMutableValues { to in
+          reorder.run([(DNNL_ARG_FROM, from.forOneDNN), (DNNL_ARG_TO, UnsafeMutableRawPointer(to))])
         }
+      }
+      packed.append(PackedWeights(layout: wanted, values: values))
+      return values
     }
+  }
 }
 
 private struct PackedWeights: @unchecked Sendable {
-    let layout: dnnl_memory_desc_t
-    let values: Tensor
+  let layout: dnnl_memory_desc_t
+  let values: Tensor
 
-    func has(layout wanted: dnnl_memory_desc_t) -> Bool { dnnl_memory_desc_equal([layout], [wanted]) != 0 }
+  func has(layout wanted: dnnl_memory_desc_t) -> Bool {
+    dnnl_memory_desc_equal([layout], [wanted]) != 0
+  }
 }
 
 /// Everything that tells one compiled convolution from another.
 struct ConvolutionGeometry: Hashable {
-    let input, weight, output: [Int]
-    let stride: Int
-    let padding: Convolution.Padding
-    let bias: Bool
+  let input, weight, output: [Int]
+  let stride: Int
+  let padding: Convolution.Padding
+  let bias: Bool
 
-    func compiled() -> OneDNNPrimitive {
-        // oneDNN names dimensions in the order n, c, h, w, whatever the layout in memory is.
-        func channelsLast(_ shape: [Int]) -> dnnl_memory_desc_t {
-            let (n, height, width, channels) = (shape[0], shape[1], shape[2], shape[3])
-            return OneDNN.memory([n, channels, height, width], strides: [height * width * channels, 1, width * channels, channels])
-        }
-        var source = channelsLast(input)
-        var target = channelsLast(output)
-        var weights = OneDNN.anyLayout(weight)
-        var biases = OneDNN.memory([weight[0]])
-        var operation = dnnl_convolution_desc_t()
-        // What is missing on the far side is what the output's size asks for, which may be less than the padding named (a stride's remainder).
-        let bottom = (output[1] - 1) * stride + weight[2] - input[1] - padding.top
-        let right = (output[2] - 1) * stride + weight[3] - input[2] - padding.left
-        let strides = [Int64(stride), Int64(stride)]
-        let (near, far) = ([Int64(padding.top), Int64(padding.left)], [Int64(bottom), Int64(right)])
-        let status = withUnsafeMutablePointer(to: &biases) { biases in
-            dnnl_convolution_forward_desc_init(
-                &operation, dnnl_forward_inference, dnnl_convolution_direct, &source, &weights, bias ? biases : nil, &target, strides, near, far)
-        }
-        OneDNN.check(status, "describe a convolution of \(input) by \(weight)")
-        return OneDNNPrimitive(&operation, name: "convolution of \(input) by \(weight)")
+  func compiled() -> OneDNNPrimitive {
+    // oneDNN names dimensions in the order n, c, h, w, whatever the layout in memory is.
+    func channelsLast(_ shape: [Int]) -> dnnl_memory_desc_t {
+      let (n, height, width, channels) = (shape[0], shape[1], shape[2], shape[3])
+      return OneDNN.memory(
+        [n, channels, height, width],
+        strides: [height * width * channels, 1, width * channels, channels])
     }
+    var source = channelsLast(input)
+    var target = channelsLast(output)
+    var weights = OneDNN.anyLayout(weight)
+    var biases = OneDNN.memory([weight[0]])
+    var operation = dnnl_convolution_desc_t()
+    // What is missing on the far side is what the output's size asks for, which may be less than
+    // the padding named (a stride's remainder).
+    let bottom = (output[1] - 1) * stride + weight[2] - input[1] - padding.top
+    let right = (output[2] - 1) * stride + weight[3] - input[2] - padding.left
+    let strides = [Int64(stride), Int64(stride)]
+    let (near, far) = ([Int64(padding.top), Int64(padding.left)], [Int64(bottom), Int64(right)])
+    let status = withUnsafeMutablePointer(to: &biases) { biases in
+      dnnl_convolution_forward_desc_init(
+        &operation, dnnl_forward_inference, dnnl_convolution_direct, &source, &weights,
+        bias ? biases : nil, &target, strides, near, far)
+    }
+    OneDNN.check(status, "describe a convolution of \(input) by \(weight)")
+    return OneDNNPrimitive(&operation, name: "convolution of \(input) by \(weight)")
+  }
 }

@@ -1,138 +1,159 @@
 import COneDNN
 import Synchronization
 
-/// The few things that all uses of oneDNN share: the engine, memory descriptions, and compiled primitives kept by what they compute.
+/// The few things that all uses of oneDNN share: the engine, memory descriptions, and compiled
+/// primitives kept by what they compute.
 enum OneDNN {
-    nonisolated(unsafe) static let engine: dnnl_engine_t = {
-        var engine: dnnl_engine_t?
-        check(dnnl_engine_create(&engine, dnnl_cpu, 0), "create an engine")
-        return unwrapped(engine)
-    }()
+  nonisolated(unsafe) static let engine: dnnl_engine_t = {
+    var engine: dnnl_engine_t?
+    check(dnnl_engine_create(&engine, dnnl_cpu, 0), "create an engine")
+    return unwrapped(engine)
+  }()
 
-    /// oneDNN always has a reference implementation for 32-bit floats, so a failure is a wrong description or no memory.
-    static func check(_ status: dnnl_status_t, _ action: @autoclosure () -> String) {
-        precondition(status == dnnl_success, "oneDNN could not \(action()): \(String(cString: dnnl_status2str(status)))")
+  /// oneDNN always has a reference implementation for 32-bit floats, so a failure is a wrong
+  /// description or no memory.
+  static func check(_ status: dnnl_status_t, _ action: @autoclosure () -> String) {
+    precondition(
+      status == dnnl_success,
+      "oneDNN could not \(action()): \(String(cString: dnnl_status2str(status)))")
+  }
+
+  static func unwrapped<T>(_ value: T?) -> T {
+    guard let value else { preconditionFailure("oneDNN reported success without a result") }
+    return value
+  }
+
+  /// A dense description in the order of `shape`, or with the given strides (in elements).
+  static func memory(_ shape: [Int], strides: [Int]? = nil) -> dnnl_memory_desc_t {
+    var description = dnnl_memory_desc_t()
+    let strides = strides ?? denseStrides(shape)
+    check(
+      dnnl_memory_desc_init_by_strides(
+        &description, Int32(shape.count), shape.map(Int64.init), dnnl_f32, strides.map(Int64.init)),
+      "describe \(shape)")
+    return description
+  }
+
+  /// A description whose layout oneDNN may choose.
+  static func anyLayout(_ shape: [Int]) -> dnnl_memory_desc_t {
+    var description = dnnl_memory_desc_t()
+    check(
+      dnnl_memory_desc_init_by_tag(
+        &description, Int32(shape.count), shape.map(Int64.init), dnnl_f32, dnnl_format_tag_any),
+      "describe \(shape)")
+    return description
+  }
+
+  static func denseStrides(_ shape: [Int]) -> [Int] {
+    var strides = Array(repeating: 1, count: shape.count)
+    for axis in stride(from: shape.count - 2, through: 0, by: -1) {
+      strides[axis] = strides[axis + 1] * shape[axis + 1]
     }
+    return strides
+  }
 
-    static func unwrapped<T>(_ value: T?) -> T {
-        guard let value else { preconditionFailure("oneDNN reported success without a result") }
-        return value
-    }
+  private static let compiled = Mutex<[OneDNNOperation: OneDNNPrimitive]>([:])
 
-    /// A dense description in the order of `shape`, or with the given strides (in elements).
-    static func memory(_ shape: [Int], strides: [Int]? = nil) -> dnnl_memory_desc_t {
-        var description = dnnl_memory_desc_t()
-        let strides = strides ?? denseStrides(shape)
-        check(
-            dnnl_memory_desc_init_by_strides(&description, Int32(shape.count), shape.map(Int64.init), dnnl_f32, strides.map(Int64.init)),
-            "describe \(shape)")
-        return description
-    }
-
-    /// A description whose layout oneDNN may choose.
-    static func anyLayout(_ shape: [Int]) -> dnnl_memory_desc_t {
-        var description = dnnl_memory_desc_t()
-        check(
-            dnnl_memory_desc_init_by_tag(&description, Int32(shape.count), shape.map(Int64.init), dnnl_f32, dnnl_format_tag_any),
-            "describe \(shape)")
-        return description
-    }
-
-    static func denseStrides(_ shape: [Int]) -> [Int] {
-        var strides = Array(repeating: 1, count: shape.count)
-        for axis in stride(from: shape.count - 2, through: 0, by: -1) { strides[axis] = strides[axis + 1] * shape[axis + 1] }
-        return strides
-    }
-
-    private static let compiled = Mutex<[OneDNNOperation: OneDNNPrimitive]>([:])
-
-    /// The primitive for an operation, compiled at its first use.
-    static func primitive(_ operation: OneDNNOperation, compile: () -> OneDNNPrimitive) -> OneDNNPrimitive {
-        if let found = compiled.withLock({ $0[operation] }) { return found }
-        let made = compile()
-        compiled.withLock { $0[operation] = made }
-        return made
-    }
+  /// The primitive for an operation, compiled at its first use.
+  static func primitive(_ operation: OneDNNOperation, compile: () -> OneDNNPrimitive)
+    -> OneDNNPrimitive
+  {
+    if let found = compiled.withLock({ $0[operation] }) { return found }
+    let made = compile()
+    compiled.withLock { $0[operation] = made }
+    return made
+  }
 }
 
 /// What a primitive computes, down to the last dimension.
 enum OneDNNOperation: Hashable {
-    case convolution(ConvolutionGeometry)
-    case linear(rows: Int, inputs: Int, outputs: Int, bias: Bool)
-    case softmax(rows: Int, columns: Int)
-    case layerNorm(rows: Int, channels: Int, epsilon: Float)
-    case activation(Activation, count: Int)
-    case reorder(shape: [Int], toward: ConvolutionGeometry)
+  case convolution(ConvolutionGeometry)
+  case linear(rows: Int, inputs: Int, outputs: Int, bias: Bool)
+  case softmax(rows: Int, columns: Int)
+  case layerNorm(rows: Int, channels: Int, epsilon: Float)
+  case activation(Activation, count: Int)
+  case reorder(shape: [Int], toward: ConvolutionGeometry)
 }
 
-/// A compiled primitive. It may run on several threads at once: its scratch memory belongs to the call.
+/// A compiled primitive. It may run on several threads at once: its scratch memory belongs to the
+/// call.
 final class OneDNNPrimitive: @unchecked Sendable {
-    typealias Argument = (index: Int32, memory: UnsafeMutableRawPointer)
+  typealias Argument = (index: Int32, memory: UnsafeMutableRawPointer)
 
-    private let handle: dnnl_primitive_t
-    private let description: dnnl_primitive_desc_t
-    private let scratchBytes: Int
+  private let handle: dnnl_primitive_t
+  private let description: dnnl_primitive_desc_t
+  private let scratchBytes: Int
 
-    /// - Parameters:
-    ///   - operation: a pointer to one of oneDNN's operation descriptions.
-    init(_ operation: UnsafeRawPointer, name: String) {
-        var attributes: dnnl_primitive_attr_t?
-        OneDNN.check(dnnl_primitive_attr_create(&attributes), "create attributes")
-        OneDNN.check(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user), "set attributes")
-        defer { dnnl_primitive_attr_destroy(attributes) }
-        var description: dnnl_primitive_desc_t?
-        OneDNN.check(dnnl_primitive_desc_create(&description, operation, attributes, OneDNN.engine, nil), "describe a \(name)")
-        self.description = OneDNN.unwrapped(description)
-        var handle: dnnl_primitive_t?
-        OneDNN.check(dnnl_primitive_create(&handle, description), "compile a \(name)")
-        self.handle = OneDNN.unwrapped(handle)
-        scratchBytes = dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(description, dnnl_query_scratchpad_md, 0))
+  /// - Parameters:
+  ///   - operation: a pointer to one of oneDNN's operation descriptions.
+  init(_ operation: UnsafeRawPointer, name: String) {
+    var attributes: dnnl_primitive_attr_t?
+    OneDNN.check(dnnl_primitive_attr_create(&attributes), "create attributes")
+    OneDNN.check(
+      dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user),
+      "set attributes")
+    defer { dnnl_primitive_attr_destroy(attributes) }
+    var description: dnnl_primitive_desc_t?
+    OneDNN.check(
+      dnnl_primitive_desc_create(&description, operation, attributes, OneDNN.engine, nil),
+      "describe a \(name)")
+    self.description = OneDNN.unwrapped(description)
+    var handle: dnnl_primitive_t?
+    OneDNN.check(dnnl_primitive_create(&handle, description), "compile a \(name)")
+    self.handle = OneDNN.unwrapped(handle)
+    scratchBytes = dnnl_memory_desc_get_size(
+      dnnl_primitive_desc_query_md(description, dnnl_query_scratchpad_md, 0))
+  }
+
+  /// A copy from one layout to another.
+  init(reorderFrom source: dnnl_memory_desc_t, to target: dnnl_memory_desc_t) {
+    var (source, target) = (source, target)
+    var description: dnnl_primitive_desc_t?
+    OneDNN.check(
+      dnnl_reorder_primitive_desc_create(
+        &description, &source, OneDNN.engine, &target, OneDNN.engine, nil), "describe a reorder")
+    self.description = OneDNN.unwrapped(description)
+    var handle: dnnl_primitive_t?
+    OneDNN.check(dnnl_primitive_create(&handle, description), "compile a reorder")
+    self.handle = OneDNN.unwrapped(handle)
+    scratchBytes = 0
+  }
+
+  deinit {
+    dnnl_primitive_destroy(handle)
+    dnnl_primitive_desc_destroy(description)
+  }
+
+  /// The layout that the primitive wants for its weights.
+  var weights: dnnl_memory_desc_t {
+    OneDNN.unwrapped(dnnl_primitive_desc_query_md(description, dnnl_query_weights_md, 0)).pointee
+  }
+
+  func run(_ arguments: [Argument]) {
+    var stream: dnnl_stream_t?
+    OneDNN.check(
+      dnnl_stream_create(&stream, OneDNN.engine, UInt32(dnnl_stream_default_flags.rawValue)),
+      "create a stream")
+    defer { dnnl_stream_destroy(stream) }
+    var all = arguments
+    let scratch = scratchBytes > 0 ? BufferPool.take(bytes: scratchBytes) : nil
+    defer { if let scratch { BufferPool.giveBack(scratch, bytes: scratchBytes) } }
+    if let scratch { all.append((DNNL_ARG_SCRATCHPAD, scratch)) }
+    let prepared = all.map { argument in
+      let layout = dnnl_primitive_desc_query_md(description, dnnl_query_exec_arg_md, argument.index)
+      var memory: dnnl_memory_t?
+      OneDNN.check(
+        dnnl_memory_create(&memory, layout, OneDNN.engine, argument.memory), "wrap a buffer")
+      return dnnl_exec_arg_t(arg: argument.index, memory: memory)
     }
-
-    /// A copy from one layout to another.
-    init(reorderFrom source: dnnl_memory_desc_t, to target: dnnl_memory_desc_t) {
-        var (source, target) = (source, target)
-        var description: dnnl_primitive_desc_t?
-        OneDNN.check(
-            dnnl_reorder_primitive_desc_create(&description, &source, OneDNN.engine, &target, OneDNN.engine, nil), "describe a reorder")
-        self.description = OneDNN.unwrapped(description)
-        var handle: dnnl_primitive_t?
-        OneDNN.check(dnnl_primitive_create(&handle, description), "compile a reorder")
-        self.handle = OneDNN.unwrapped(handle)
-        scratchBytes = 0
-    }
-
-    deinit {
-        dnnl_primitive_destroy(handle)
-        dnnl_primitive_desc_destroy(description)
-    }
-
-    /// The layout that the primitive wants for its weights.
-    var weights: dnnl_memory_desc_t {
-        OneDNN.unwrapped(dnnl_primitive_desc_query_md(description, dnnl_query_weights_md, 0)).pointee
-    }
-
-    func run(_ arguments: [Argument]) {
-        var stream: dnnl_stream_t?
-        OneDNN.check(dnnl_stream_create(&stream, OneDNN.engine, UInt32(dnnl_stream_default_flags.rawValue)), "create a stream")
-        defer { dnnl_stream_destroy(stream) }
-        var all = arguments
-        let scratch = scratchBytes > 0 ? BufferPool.take(bytes: scratchBytes) : nil
-        defer { if let scratch { BufferPool.giveBack(scratch, bytes: scratchBytes) } }
-        if let scratch { all.append((DNNL_ARG_SCRATCHPAD, scratch)) }
-        let prepared = all.map { argument in
-            let layout = dnnl_primitive_desc_query_md(description, dnnl_query_exec_arg_md, argument.index)
-            var memory: dnnl_memory_t?
-            OneDNN.check(dnnl_memory_create(&memory, layout, OneDNN.engine, argument.memory), "wrap a buffer")
-            return dnnl_exec_arg_t(arg: argument.index, memory: memory)
-        }
-        defer { for argument in prepared { dnnl_memory_destroy(argument.memory) } }
-        OneDNN.check(dnnl_primitive_execute(handle, stream, Int32(prepared.count), prepared), "run a primitive")
-        OneDNN.check(dnnl_stream_wait(stream), "finish a primitive")
-    }
+    defer { for argument in prepared { dnnl_memory_destroy(argument.memory) } }
+    OneDNN.check(
+      dnnl_primitive_execute(handle, stream, Int32(prepared.count), prepared), "run a primitive")
+    OneDNN.check(dnnl_stream_wait(stream), "finish a primitive")
+  }
 }
 
 extension UnsafePointer {
-    /// oneDNN takes its inputs by mutable pointers, too.
-    var forOneDNN: UnsafeMutableRawPointer { UnsafeMutableRawPointer(mutating: self) }
+  /// oneDNN takes its inputs by mutable pointers, too.
+  var forOneDNN: UnsafeMutableRawPointer { UnsafeMutableRawPointer(mutating: self) }
 }

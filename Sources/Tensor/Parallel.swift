@@ -1,39 +1,45 @@
 import COpenMP
 
-/// Runs loops on the OpenMP threads that oneDNN and OpenBLAS also run on, so that the program never has more busy threads than cores.
+/// Runs loops on the OpenMP threads that oneDNN and OpenBLAS also run on, so that the program never
+/// has more busy threads than cores.
 public enum Parallel {
-    /// How many threads the calling thread's operations use. The division of work, and so the last bits of results, depend on it.
-    public static var threads: Int {
-        get { Int(omp_get_max_threads()) }
-        set { omp_set_num_threads(Int32(max(1, newValue))) }
-    }
+  /// How many threads the calling thread's operations use. The division of work, and so the last
+  /// bits of results, depend on it.
+  public static var threads: Int {
+    get { Int(omp_get_max_threads()) }
+    set { omp_set_num_threads(Int32(max(1, newValue))) }
+  }
 
-    /// Calls `body` once for each of at most `threads` even parts of `0 ..< count`; a part has at least `atLeast` elements, so that small
-    /// loops stay on one thread.
-    static func ranges(of count: Int, atLeast least: Int = 1, _ body: (Range<Int>) -> Void) {
-        parts(of: count, atLeast: least) { _, range in body(range) }
-    }
+  /// Calls `body` once for each of at most `threads` even parts of `0 ..< count`; a part has at
+  /// least `atLeast` elements, so that small loops stay on one thread.
+  static func ranges(of count: Int, atLeast least: Int = 1, _ body: (Range<Int>) -> Void) {
+    parts(of: count, atLeast: least) { _, range in body(range) }
+  }
 
-    /// As `ranges`, and tells each part's number, for scratch space and partial results of its own.
-    static func parts(of count: Int, atLeast least: Int = 1, _ body: (_ part: Int, _ range: Range<Int>) -> Void) {
-        guard count > 0 else { return }
-        let parts = omp_in_parallel() != 0 ? 1 : min(threads, (count + least - 1) / max(least, 1))
-        guard parts > 1 else { return body(0, 0..<count) }
-        withoutActuallyEscaping(body) { body in
-            var work = Work { part in body(part, (count * part / parts)..<(count * (part + 1) / parts)) }
-            withUnsafeMutablePointer(to: &work) { work in
-                GOMP_parallel({ $0?.assumingMemoryBound(to: Work.self).pointee.body(Int(omp_get_thread_num())) }, work, UInt32(parts), 0)
-            }
-        }
+  /// As `ranges`, and tells each part's number, for scratch space and partial results of its own.
+  static func parts(
+    of count: Int, atLeast least: Int = 1, _ body: (_ part: Int, _ range: Range<Int>) -> Void
+  ) {
+    guard count > 0 else { return }
+    let parts = omp_in_parallel() != 0 ? 1 : min(threads, (count + least - 1) / max(least, 1))
+    guard parts > 1 else { return body(0, 0..<count) }
+    withoutActuallyEscaping(body) { body in
+      var work = Work { part in body(part, (count * part / parts)..<(count * (part + 1) / parts)) }
+      withUnsafeMutablePointer(to: &work) { work in
+        GOMP_parallel(
+          { $0?.assumingMemoryBound(to: Work.self).pointee.body(Int(omp_get_thread_num())) }, work,
+          UInt32(parts), 0)
+      }
     }
+  }
 
-    private struct Work {
-        let body: (Int) -> Void
-    }
+  private struct Work {
+    let body: (Int) -> Void
+  }
 }
 
 /// A pointer that several threads use on parts of the memory that they do not share.
 struct Shared<Pointer>: @unchecked Sendable {
-    let pointer: Pointer
-    init(_ pointer: Pointer) { self.pointer = pointer }
+  let pointer: Pointer
+  init(_ pointer: Pointer) { self.pointer = pointer }
 }

@@ -1,136 +1,152 @@
 extension Tensor {
-    /// The mean and the unbiased standard deviation of each column of a matrix (n, columns).
-    public func columnStatistics() -> (mean: [Float], deviation: [Float]) {
-        let (n, columns) = (shape[0], shape[1])
-        var mean = [Double](repeating: 0, count: columns)
-        var squares = [Double](repeating: 0, count: columns)
-        withValues { values in
-            for row in 0..<n { for column in 0..<columns { mean[column] += Double(values[row * columns + column]) } }
-            for column in 0..<columns { mean[column] /= Double(n) }
-            for row in 0..<n {
-                for column in 0..<columns {
-                    let difference = Double(values[row * columns + column]) - mean[column]
-                    squares[column] += difference * difference
-                }
-            }
+  /// The mean and the unbiased standard deviation of each column of a matrix (n, columns).
+  public func columnStatistics() -> (mean: [Float], deviation: [Float]) {
+    let (n, columns) = (shape[0], shape[1])
+    var mean = [Double](repeating: 0, count: columns)
+    var squares = [Double](repeating: 0, count: columns)
+    withValues { values in
+      for row in 0..<n {
+        for column in 0..<columns { mean[column] += Double(values[row * columns + column]) }
+      }
+      for column in 0..<columns { mean[column] /= Double(n) }
+      for row in 0..<n {
+        for column in 0..<columns {
+          let difference = Double(values[row * columns + column]) - mean[column]
+          squares[column] += difference * difference
         }
-        return (mean.map(Float.init), squares.map { Float(($0 / Double(max(n - 1, 1))).squareRoot()) })
+      }
     }
+    return (mean.map(Float.init), squares.map { Float(($0 / Double(max(n - 1, 1))).squareRoot()) })
+  }
 
-    /// Divides each group of `size` neighbouring elements by its Euclidean norm plus `epsilon`; a group of zeros stays one.
-    public func dividedByNorms(ofGroups size: Int, epsilon: Float = 0) -> Tensor {
-        precondition(count % size == 0, "groups of \(size) in \(shape)")
-        var result = self
-        let groups = count / size
-        result.withMutableValues { values in
-            let values = Shared(values)
-            Parallel.ranges(of: groups, atLeast: max(1, 4096 / size)) { range in
-                for group in range {
-                    let first = values.pointer + group * size
-                    let norm = sumOfSquares(UnsafePointer(first), count: size).squareRoot() + epsilon
-                    guard norm > 0 else { continue }
-                    for index in 0..<size { first[index] /= norm }
-                }
-            }
+  /// Divides each group of `size` neighbouring elements by its Euclidean norm plus `epsilon`; a
+  /// group of zeros stays one.
+  public func dividedByNorms(ofGroups size: Int, epsilon: Float = 0) -> Tensor {
+    precondition(count % size == 0, "groups of \(size) in \(shape)")
+    var result = self
+    let groups = count / size
+    result.withMutableValues { values in
+      let values = Shared(values)
+      Parallel.ranges(of: groups, atLeast: max(1, 4096 / size)) { range in
+        for group in range {
+          let first = values.pointer + group * size
+          let norm = sumOfSquares(UnsafePointer(first), count: size).squareRoot() + epsilon
+          guard norm > 0 else { continue }
+          for index in 0..<size { first[index] /= norm }
         }
-        return result
+      }
     }
+    return result
+  }
 
-    /// Assigns each token softly to the centres, z = softmax over the centres of ⟨token, centre⟩ / temperature, separately for each head, and sums
-    /// over all tokens, without ever holding more of z than a tile.
-    ///
-    /// - Parameters:
-    ///   - self: tokens, (n, heads · c).
-    ///   - centres: (m, heads · c).
-    ///   - summands: matrices (n, heads · c).
-    /// - Returns: Σ z, (heads, m), and for each summand x the sum zᵀ x, (m, heads · c). The order of summation does not depend on the number
-    ///   of threads.
-    public func softAssignmentSums(to centres: Tensor, heads: Int, temperature: Float, summing summands: [Tensor]) -> (weights: Tensor, sums: [Tensor]) {
-        let (n, width, m) = (shape[0], shape[1], centres.shape[0])
-        let c = width / heads
-        precondition(centres.shape[1] == width && summands.allSatisfy { $0.shape == shape }, "tokens \(shape), centres \(centres.shape)")
-        let tile = 256
-        // Tokens of one task; at most 64 tasks a head keep the partial sums small.
-        let span = max(16 * tile, (n + 63) / 64 + tile - 1) / tile * tile
-        let spans = (n + span - 1) / span
-        let partialSize = m + summands.count * m * c
-        var partial = Tensor(uninitialized: [heads * spans, partialSize])
-        var scratch = Tensor(uninitialized: [Parallel.threads, tile * m])
-        let whole = SoftmaxKernel(rows: min(tile, n), columns: m)
-        let rest = SoftmaxKernel(rows: n % tile == 0 ? min(tile, n) : n % tile, columns: m)
-        let inputs = [self] + summands
-        let pointers = inputs.map { tensor in Shared(tensor.withValues { $0 }) }
-        withExtendedLifetime(inputs) {
-            centres.withValues { centres in
-                partial.withMutableValues { partial in
-                    scratch.withMutableValues { scratch in
-                        let (centres, partial, scratch) = (Shared(centres), Shared(partial), Shared(scratch))
-                        let (whole, rest) = (Shared(whole), Shared(rest))
-                        Parallel.parts(of: heads * spans) { part, range in
-                            let z = scratch.pointer + part * tile * m
-                            for item in range {
-                                let (head, first) = (item / spans, item % spans * span)
-                                let weights = partial.pointer + item * partialSize
-                                weights.update(repeating: 0, count: partialSize)
-                                for start in stride(from: first, to: min(n, first + span), by: tile) {
-                                    let tokens = min(tile, n - start)
-                                    let position = start * width + head * c
-                                    multiply(
-                                        Matrix(pointer: pointers[0].pointer + position, stride: width),
-                                        Matrix(pointer: centres.pointer + head * c, stride: width, transposed: true),
-                                        into: Matrix(pointer: z, stride: m), rows: tokens, inner: c, columns: m)
-                                    // A division of the finished products, not a factor within them: the softmax of numbers in the hundreds
-                                    // shows the last bit, and this is the reference's arithmetic.
-                                    for index in 0..<tokens * m { z[index] /= temperature }
-                                    (tokens == tile ? whole : rest).pointer.apply(to: z)
-                                    for token in 0..<tokens { for centre in 0..<m { weights[centre] += z[token * m + centre] } }
-                                    for index in 1..<pointers.count {
-                                        multiply(
-                                            Matrix(pointer: UnsafePointer(z), stride: m, transposed: true),
-                                            Matrix(pointer: pointers[index].pointer + position, stride: width),
-                                            into: Matrix(pointer: weights + m + (index - 1) * m * c, stride: c), rows: m, inner: tokens, columns: c,
-                                            keep: 1)
-                                    }
-                                }
-                            }
-                        }
-                    }
+  /// Assigns each token softly to the centres, z = softmax over the centres of ⟨token, centre⟩ /
+  /// temperature, separately for each head, and sums over all tokens, without ever holding more of
+  /// z than a tile.
+  ///
+  /// - Parameters:
+  ///   - self: tokens, (n, heads · c).
+  ///   - centres: (m, heads · c).
+  ///   - summands: matrices (n, heads · c).
+  /// - Returns: Σ z, (heads, m), and for each summand x the sum zᵀ x, (m, heads · c). The order of
+  ///   summation does not depend on the number of threads.
+  public func softAssignmentSums(
+    to centres: Tensor, heads: Int, temperature: Float, summing summands: [Tensor]
+  ) -> (weights: Tensor, sums: [Tensor]) {
+    let (n, width, m) = (shape[0], shape[1], centres.shape[0])
+    let c = width / heads
+    precondition(
+      centres.shape[1] == width && summands.allSatisfy { $0.shape == shape },
+      "tokens \(shape), centres \(centres.shape)")
+    let tile = 256
+    // Tokens of one task; at most 64 tasks a head keep the partial sums small.
+    let span = max(16 * tile, (n + 63) / 64 + tile - 1) / tile * tile
+    let spans = (n + span - 1) / span
+    let partialSize = m + summands.count * m * c
+    var partial = Tensor(uninitialized: [heads * spans, partialSize])
+    var scratch = Tensor(uninitialized: [Parallel.threads, tile * m])
+    let whole = SoftmaxKernel(rows: min(tile, n), columns: m)
+    let rest = SoftmaxKernel(rows: n % tile == 0 ? min(tile, n) : n % tile, columns: m)
+    let inputs = [self] + summands
+    let pointers = inputs.map { tensor in Shared(tensor.withValues { $0 }) }
+    withExtendedLifetime(inputs) {
+      centres.withValues { centres in
+        partial.withMutableValues { partial in
+          scratch.withMutableValues { scratch in
+            let (centres, partial, scratch) = (Shared(centres), Shared(partial), Shared(scratch))
+            let (whole, rest) = (Shared(whole), Shared(rest))
+            Parallel.parts(of: heads * spans) { part, range in
+              let z = scratch.pointer + part * tile * m
+              for item in range {
+                let (head, first) = (item / spans, item % spans * span)
+                let weights = partial.pointer + item * partialSize
+                weights.update(repeating: 0, count: partialSize)
+                for start in stride(from: first, to: min(n, first + span), by: tile) {
+                  let tokens = min(tile, n - start)
+                  let position = start * width + head * c
+                  multiply(
+                    Matrix(pointer: pointers[0].pointer + position, stride: width),
+                    Matrix(pointer: centres.pointer + head * c, stride: width, transposed: true),
+                    into: Matrix(pointer: z, stride: m), rows: tokens, inner: c, columns: m)
+                  // A division of the finished products, not a factor within them: the softmax of
+                  // numbers in the hundreds shows the last bit, and this is the reference's
+                  // arithmetic.
+                  for index in 0..<tokens * m { z[index] /= temperature }
+                  (tokens == tile ? whole : rest).pointer.apply(to: z)
+                  for token in 0..<tokens {
+                    for centre in 0..<m { weights[centre] += z[token * m + centre] }
+                  }
+                  for index in 1..<pointers.count {
+                    multiply(
+                      Matrix(pointer: UnsafePointer(z), stride: m, transposed: true),
+                      Matrix(pointer: pointers[index].pointer + position, stride: width),
+                      into: Matrix(pointer: weights + m + (index - 1) * m * c, stride: c), rows: m,
+                      inner: tokens, columns: c,
+                      keep: 1)
+                  }
                 }
+              }
             }
+          }
         }
-        return partial.withValues { partial in
-            var weights = Tensor(repeating: 0, shape: [heads, m])
-            weights.withMutableValues { weights in
-                for item in 0..<heads * spans {
-                    for centre in 0..<m { weights[item / spans * m + centre] += partial[item * partialSize + centre] }
-                }
-            }
-            let sums = summands.indices.map { index in
-                var sum = Tensor(repeating: 0, shape: [m, width])
-                sum.withMutableValues { sum in
-                    for item in 0..<heads * spans {
-                        let from = partial + item * partialSize + m + index * m * c
-                        for centre in 0..<m {
-                            for channel in 0..<c { sum[centre * width + item / spans * c + channel] += from[centre * c + channel] }
-                        }
-                    }
-                }
-                return sum
-            }
-            return (weights, sums)
-        }
+      }
     }
+    return partial.withValues { partial in
+      var weights = Tensor(repeating: 0, shape: [heads, m])
+      weights.withMutableValues { weights in
+        for item in 0..<heads * spans {
+          for centre in 0..<m {
+            weights[item / spans * m + centre] += partial[item * partialSize + centre]
+          }
+        }
+      }
+      let sums = summands.indices.map { index in
+        var sum = Tensor(repeating: 0, shape: [m, width])
+        sum.withMutableValues { sum in
+          for item in 0..<heads * spans {
+            let from = partial + item * partialSize + m + index * m * c
+            for centre in 0..<m {
+              for channel in 0..<c {
+                sum[centre * width + item / spans * c + channel] += from[centre * c + channel]
+              }
+            }
+          }
+        }
+        return sum
+      }
+      return (weights, sums)
+    }
+  }
 }
 
 /// Eight interleaved sums, then the sum of those, then what is left over.
 private func sumOfSquares(_ values: UnsafePointer<Float>, count: Int) -> Float {
-    var lanes = SIMD8<Float>()
-    for start in stride(from: 0, to: count - 7, by: 8) {
-        let part = UnsafeRawPointer(values + start).loadUnaligned(as: SIMD8<Float>.self)
-        lanes += part * part
-    }
-    var sum = lanes[0]
-    for lane in 1..<8 { sum += lanes[lane] }
-    for index in count / 8 * 8..<count { sum += values[index] * values[index] }
-    return sum
+  var lanes = SIMD8<Float>()
+  for start in stride(from: 0, to: count - 7, by: 8) {
+    let part = UnsafeRawPointer(values + start).loadUnaligned(as: SIMD8<Float>.self)
+    lanes += part * part
+  }
+  var sum = lanes[0]
+  for lane in 1..<8 { sum += lanes[lane] }
+  for index in count / 8 * 8..<count { sum += values[index] * values[index] }
+  return sum
 }

@@ -2,37 +2,50 @@ import EditSettings
 
 /// What an edit will do and how much of it there is, to tell the time that is left.
 struct EditPlan {
-    private struct Part {
-        let stage: EditProgress.Stage
-        let steps: Int
-        /// The cost of one step, in passes of one frame through the UNet.
-        let cost: Double
-    }
+  private struct Part {
+    let stage: EditProgress.Stage
+    let steps: Int
+    /// The cost of one step, in passes of one frame through the UNet.
+    let cost: Double
+  }
 
-    private let parts: [Part]
-    private let frames: Int
-    private let start = ContinuousClock.now
+  private let parts: [Part]
+  private let frames: Int
+  private let start = ContinuousClock.now
 
-    init(settings: EditSettings, frames: Int, reconstructs: Bool) {
-        self.frames = frames
-        let wide = Double(frames)
-        // A picture through the autoencoder's halves costs about one and two passes of its latent through the UNet.
-        var parts = [Part(stage: .encodeLatents, steps: frames, cost: 1), Part(stage: .invert, steps: settings.steps, cost: wide)]
-        if reconstructs { parts.append(Part(stage: .reconstruct, steps: settings.steps, cost: wide)) }
-        if settings.method == .tokenflow {
-            parts.append(Part(stage: .edit, steps: settings.steps, cost: 3 * (wide + (wide / Double(TokenFlow().groupSize)).rounded(.up))))
-        }
-        parts.append(Part(stage: .decodeLatents, steps: frames, cost: reconstructs && settings.method != .reconstruct ? 4 : 2))
-        self.parts = parts
+  init(settings: EditSettings, frames: Int, reconstructs: Bool) {
+    self.frames = frames
+    let wide = Double(frames)
+    // A picture through the autoencoder's halves costs about one and two passes of its latent
+    // through the UNet.
+    var parts = [
+      Part(stage: .encodeLatents, steps: frames, cost: 1),
+      Part(stage: .invert, steps: settings.steps, cost: wide),
+    ]
+    if reconstructs { parts.append(Part(stage: .reconstruct, steps: settings.steps, cost: wide)) }
+    if settings.method == .tokenflow {
+      parts.append(
+        Part(
+          stage: .edit, steps: settings.steps,
+          cost: 3 * (wide + (wide / Double(TokenFlow().groupSize)).rounded(.up))))
     }
+    parts.append(
+      Part(
+        stage: .decodeLatents, steps: frames,
+        cost: reconstructs && settings.method != .reconstruct ? 4 : 2))
+    self.parts = parts
+  }
 
-    /// Where the edit is, after `step` steps of a stage.
-    func progress(_ stage: EditProgress.Stage, _ step: Int) -> EditProgress {
-        let position = parts.firstIndex { $0.stage == stage } ?? 0
-        let done = parts[..<position].reduce(0) { $0 + Double($1.steps) * $1.cost } + Double(step) * parts[position].cost
-        let total = parts.reduce(0) { $0 + Double($1.steps) * $1.cost }
-        let elapsed = (ContinuousClock.now - start) / .seconds(1)
-        return EditProgress(
-            stage: stage, step: step, steps: parts[position].steps, frames: frames, secondsLeft: done > 0 ? elapsed * (total - done) / done : nil)
-    }
+  /// Where the edit is, after `step` steps of a stage.
+  func progress(_ stage: EditProgress.Stage, _ step: Int) -> EditProgress {
+    let position = parts.firstIndex { $0.stage == stage } ?? 0
+    let done =
+      parts[..<position].reduce(0) { $0 + Double($1.steps) * $1.cost } + Double(step)
+      * parts[position].cost
+    let total = parts.reduce(0) { $0 + Double($1.steps) * $1.cost }
+    let elapsed = (ContinuousClock.now - start) / .seconds(1)
+    return EditProgress(
+      stage: stage, step: step, steps: parts[position].steps, frames: frames,
+      secondsLeft: done > 0 ? elapsed * (total - done) / done : nil)
+  }
 }

@@ -1,63 +1,73 @@
 /// What to read of a clip, at which size, and how much a stranger's file may ask for.
 public struct DecodingOptions: Sendable, Codable, Equatable {
-    public enum Size: Sendable, Codable, Equatable {
-        /// The source's own size, turned upright; pixels that are not square stay so.
-        case source
-        /// Just this one, whatever the clip's shape.
-        case exactly(width: Int, height: Int)
-        /// The shape in which the clip is shown (pixel aspect ratio and rotation taken into account) on about `area` pixels, both
-        /// sides rounded to the nearest multiple of `multiple`, and at least one.
-        case fitting(area: Int, multiple: Int)
-    }
+  public enum Size: Sendable, Codable, Equatable {
+    /// The source's own size, turned upright; pixels that are not square stay so.
+    case source
+    /// Just this one, whatever the clip's shape.
+    case exactly(width: Int, height: Int)
+    /// The shape in which the clip is shown (pixel aspect ratio and rotation taken into account) on
+    /// about `area` pixels, both sides rounded to the nearest multiple of `multiple`, and at least
+    /// one.
+    case fitting(area: Int, multiple: Int)
+  }
 
-    public var size: Size
-    /// Only this many frames from the start; `nil` for all.
-    public var frames: Int?
-    /// A clip of more frames is refused, unless `frames` asks for no more than that.
-    public var maximumFrames: Int
-    /// A clip with more pixels in one source frame is refused.
-    public var maximumPixels: Int
-    /// A clip whose decoded, scaled frames take more bytes is refused.
-    public var maximumBytes: Int
+  public var size: Size
+  /// Only this many frames from the start; `nil` for all.
+  public var frames: Int?
+  /// A clip of more frames is refused, unless `frames` asks for no more than that.
+  public var maximumFrames: Int
+  /// A clip with more pixels in one source frame is refused.
+  public var maximumPixels: Int
+  /// A clip whose decoded, scaled frames take more bytes is refused.
+  public var maximumBytes: Int
 
-    public init(
-        size: Size, frames: Int? = nil, maximumFrames: Int = 100_000, maximumPixels: Int = 64_000_000, maximumBytes: Int = 8 << 30
-    ) {
-        self.size = size
-        self.frames = frames
-        self.maximumFrames = maximumFrames
-        self.maximumPixels = maximumPixels
-        self.maximumBytes = maximumBytes
-    }
+  public init(
+    size: Size, frames: Int? = nil, maximumFrames: Int = 100_000, maximumPixels: Int = 64_000_000,
+    maximumBytes: Int = 8 << 30
+  ) {
+    self.size = size
+    self.frames = frames
+    self.maximumFrames = maximumFrames
+    self.maximumPixels = maximumPixels
+    self.maximumBytes = maximumBytes
+  }
 }
 
 extension DecodingOptions {
-    /// The longest side that is ever scaled to, in pixels.
-    static let longestSide = 16_384
+  /// The longest side that is ever scaled to, in pixels.
+  static let longestSide = 16_384
 
-    /// The width and height to deliver for a source of the given size; `pixelAspect` is a source pixel's width over its height. All of
-    /// them upright, after rotation.
-    func outputSize(sourceWidth: Int, sourceHeight: Int, pixelAspect: Double) throws -> (width: Int, height: Int) {
-        let result: (width: Int, height: Int)
-        switch size {
-        case .source: result = (sourceWidth, sourceHeight)
-        case .exactly(let width, let height): result = (width, height)
-        case .fitting(let area, let multiple):
-            guard area > 0, multiple > 0, multiple <= Self.longestSide else {
-                throw VideoFailure(.input, "cannot be scaled to \(area) pixels in multiples of \(multiple); both must be positive")
-            }
-            let shape = Double(sourceWidth) * pixelAspect / Double(sourceHeight)
-            func side(_ length: Double) -> Int {
-                let multiples = (min(length, Double(Self.longestSide)) / Double(multiple)).rounded()
-                return max(1, Int(multiples)) * multiple
-            }
-            result = (side((Double(area) * shape).squareRoot()), side((Double(area) / shape).squareRoot()))
-        }
-        let sides = 1...Self.longestSide
-        guard sides.contains(result.width), sides.contains(result.height) else {
-            throw VideoFailure(
-                .limit, "cannot be scaled to \(result.width)x\(result.height): a side has 1 to \(Self.longestSide) pixels")
-        }
-        return result
+  /// The width and height to deliver for a source of the given size; `pixelAspect` is a source
+  /// pixel's width over its height. All of them upright, after rotation.
+  func outputSize(sourceWidth: Int, sourceHeight: Int, pixelAspect: Double) throws -> (
+    width: Int, height: Int
+  ) {
+    let result: (width: Int, height: Int)
+    switch size {
+    case .source: result = (sourceWidth, sourceHeight)
+    case .exactly(let width, let height): result = (width, height)
+    case .fitting(let area, let multiple):
+      guard area > 0, multiple > 0, multiple <= Self.longestSide else {
+        throw VideoFailure(
+          .input,
+          "cannot be scaled to \(area) pixels in multiples of \(multiple); both must be positive")
+      }
+      let shape = Double(sourceWidth) * pixelAspect / Double(sourceHeight)
+      func side(_ length: Double) -> Int {
+        let multiples = (min(length, Double(Self.longestSide)) / Double(multiple)).rounded()
+        return max(1, Int(multiples)) * multiple
+      }
+      result = (
+        side((Double(area) * shape).squareRoot()), side((Double(area) / shape).squareRoot())
+      )
     }
+    let sides = 1...Self.longestSide
+    guard sides.contains(result.width), sides.contains(result.height) else {
+      throw VideoFailure(
+        .limit,
+        "cannot be scaled to \(result.width)x\(result.height): a side has 1 to \(Self.longestSide) pixels"
+      )
+    }
+    return result
+  }
 }

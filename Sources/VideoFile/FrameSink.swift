@@ -1,44 +1,51 @@
-/// A clip on its way from one place to the next: the decoder, the encoder and the stream between processes all speak it.
+/// A clip on its way from one place to the next: the decoder, the encoder and the stream between
+/// processes all speak it.
 ///
-/// `begin` comes first and once, then `append` for every frame in order, then `finish` if and only if the clip is complete.
+/// `begin` comes first and once, then `append` for every frame in order, then `finish` if and only
+/// if the clip is complete.
 protocol FrameSink {
-    mutating func begin(_ header: ClipHeader) throws
-    /// `pixels` holds `header.bytesPerFrame` bytes, valid during the call only.
-    mutating func append(pts: Int64, pixels: UnsafeRawBufferPointer) throws
-    mutating func finish(_ trailer: ClipTrailer) throws
+  mutating func begin(_ header: ClipHeader) throws
+  /// `pixels` holds `header.bytesPerFrame` bytes, valid during the call only.
+  mutating func append(pts: Int64, pixels: UnsafeRawBufferPointer) throws
+  mutating func finish(_ trailer: ClipTrailer) throws
 }
 
 /// What is known of a clip before its first frame.
 struct ClipHeader: Equatable {
-    var width: Int
-    var height: Int
-    var timeBase: Rational
-    var frameRate: Rational
-    /// A guess, for reserving memory; 0 for unknown.
-    var expectedFrames: Int
+  var width: Int
+  var height: Int
+  var timeBase: Rational
+  var frameRate: Rational
+  /// A guess, for reserving memory; 0 for unknown.
+  var expectedFrames: Int
 
-    var bytesPerFrame: Int { width * height * 3 }
+  var bytesPerFrame: Int { width * height * 3 }
 }
 
 /// What is known of a clip after its last frame.
 struct ClipTrailer: Equatable {
-    var frameCount: Int
-    var lastFrameDuration: Int64
-    var warnings: [String]
+  var frameCount: Int
+  var lastFrameDuration: Int64
+  var warnings: [String]
 }
 
 extension VideoClip {
-    /// Sends the whole clip.
-    func write(to sink: inout some FrameSink) throws {
-        try sink.begin(
-            ClipHeader(
-                width: width, height: height, timeBase: timing.timeBase, frameRate: timing.frameRate, expectedFrames: frameCount))
-        try pixels.withUnsafeBytes { bytes in
-            for index in 0..<frameCount {
-                let start = index * bytesPerFrame
-                try sink.append(pts: timing.pts[index], pixels: UnsafeRawBufferPointer(rebasing: bytes[start..<start + bytesPerFrame]))
-            }
-        }
-        try sink.finish(ClipTrailer(frameCount: frameCount, lastFrameDuration: timing.lastFrameDuration, warnings: warnings))
+  /// Sends the whole clip.
+  func write(to sink: inout some FrameSink) throws {
+    try sink.begin(
+      ClipHeader(
+        width: width, height: height, timeBase: timing.timeBase, frameRate: timing.frameRate,
+        expectedFrames: frameCount))
+    try pixels.withUnsafeBytes { bytes in
+      for index in 0..<frameCount {
+        let start = index * bytesPerFrame
+        try sink.append(
+          pts: timing.pts[index],
+          pixels: UnsafeRawBufferPointer(rebasing: bytes[start..<start + bytesPerFrame]))
+      }
     }
+    try sink.finish(
+      ClipTrailer(
+        frameCount: frameCount, lastFrameDuration: timing.lastFrameDuration, warnings: warnings))
+  }
 }

@@ -1,143 +1,173 @@
 import Foundation
 
-/// Reads and writes videos in a process of its own for each, which sees that one file and nothing else of this process: a decoder that
-/// crashes, hangs or is taken over by a hostile file takes one clip with it.
+/// Reads and writes videos in a process of its own for each, which sees that one file and nothing
+/// else of this process: a decoder that crashes, hangs or is taken over by a hostile file takes one
+/// clip with it.
 ///
-/// Calls return when the clip is read or written; the child is gone then, in any case. They may be made from any thread, at the same time.
-/// The child also dies with the thread that called.
+/// Calls return when the clip is read or written; the child is gone then, in any case. They may be
+/// made from any thread, at the same time. The child also dies with the thread that called.
 public struct VideoProcess: Sendable {
-    /// The program to start; it must pass its arguments to `VideoChild.run` where the first is one of `VideoChild.commands`.
-    public var program: URL
-    public var limits: Limits
+  /// The program to start; it must pass its arguments to `VideoChild.run` where the first is one of
+  /// `VideoChild.commands`.
+  public var program: URL
+  public var limits: Limits
 
-    /// What a child may take.
-    public struct Limits: Sendable, Codable, Equatable {
-        /// Seconds without a byte from or to the child before it is given up.
-        public var stallSeconds: Double
-        /// Seconds for the whole clip.
-        public var totalSeconds: Double
-        /// Seconds of processor time.
-        public var processorSeconds: Int
-        /// Bytes of address space.
-        public var memoryBytes: Int
-        /// Bytes of a written file.
-        public var fileBytes: Int
+  /// What a child may take.
+  public struct Limits: Sendable, Codable, Equatable {
+    /// Seconds without a byte from or to the child before it is given up.
+    public var stallSeconds: Double
+    /// Seconds for the whole clip.
+    public var totalSeconds: Double
+    /// Seconds of processor time.
+    public var processorSeconds: Int
+    /// Bytes of address space.
+    public var memoryBytes: Int
+    /// Bytes of a written file.
+    public var fileBytes: Int
 
-        public init(
-            stallSeconds: Double = 60, totalSeconds: Double = 14_400, processorSeconds: Int = 14_400, memoryBytes: Int = 4 << 30,
-            fileBytes: Int = 16 << 30
-        ) {
-            self.stallSeconds = stallSeconds
-            self.totalSeconds = totalSeconds
-            self.processorSeconds = processorSeconds
-            self.memoryBytes = memoryBytes
-            self.fileBytes = fileBytes
+    public init(
+      stallSeconds: Double = 60, totalSeconds: Double = 14_400, processorSeconds: Int = 14_400,
+      memoryBytes: Int = 4 << 30,
+      fileBytes: Int = 16 << 30
+    ) {
+      self.stallSeconds = stallSeconds
+      self.totalSeconds = totalSeconds
+      self.processorSeconds = processorSeconds
+      self.memoryBytes = memoryBytes
+      self.fileBytes = fileBytes
+    }
+  }
+
+  public init(program: URL, limits: Limits = Limits()) {
+    self.program = program
+    self.limits = limits
+  }
+
+  /// `VideoDecoder.decode` in a child process, of a file opened by `openVideo`. What the child
+  /// sends is checked against `options`.
+  /// - Parameter isCancelled: asked several times a second while waiting.
+  /// - Throws: `VideoFileError`; `CancellationError` when `isCancelled` has said so.
+  public func decode(
+    path: String, options: DecodingOptions, isCancelled: @Sendable () -> Bool = { false }
+  ) throws -> VideoClip {
+    let file = try openVideo(path: path)
+    return try naming(file.name) {
+      try withoutActuallyEscaping(isCancelled) { isCancelled in
+        let request = VideoChild.Request(parent: getpid(), limits: limits, options: options)
+        let child = try start(
+          VideoChild.decodeCommand, request, .reads(descriptor: file.descriptor), isCancelled)
+        return try watching(child, .decoding) {
+          var collector = ClipCollector(options: options)
+          do {
+            try FrameStreamReader(receive: child.receive).copy(to: &collector)
+          } catch is FrameStreamReader.Incomplete {
+            throw try failure(of: child, .decoding)
+          }
+          // Whatever the child does after the trailer changes nothing.
+          child.kill()
+          return try collector.clip()
         }
+      }
     }
+  }
 
-    public init(program: URL, limits: Limits = Limits()) {
-        self.program = program
-        self.limits = limits
-    }
-
-    /// `VideoDecoder.decode` in a child process, of a file opened by `openVideo`. What the child sends is checked against `options`.
-    /// - Parameter isCancelled: asked several times a second while waiting.
-    /// - Throws: `VideoFileError`; `CancellationError` when `isCancelled` has said so.
-    public func decode(path: String, options: DecodingOptions, isCancelled: @Sendable () -> Bool = { false }) throws -> VideoClip {
-        let file = try openVideo(path: path)
-        return try naming(file.name) {
-            try withoutActuallyEscaping(isCancelled) { isCancelled in
-                let request = VideoChild.Request(parent: getpid(), limits: limits, options: options)
-                let child = try start(VideoChild.decodeCommand, request, .reads(descriptor: file.descriptor), isCancelled)
-                return try watching(child, .decoding) {
-                    var collector = ClipCollector(options: options)
-                    do {
-                        try FrameStreamReader(receive: child.receive).copy(to: &collector)
-                    } catch is FrameStreamReader.Incomplete {
-                        throw try failure(of: child, .decoding)
-                    }
-                    // Whatever the child does after the trailer changes nothing.
-                    child.kill()
-                    return try collector.clip()
-                }
+  /// `VideoEncoder.encode` in a child process, to a file at `path` that must not exist yet; it is
+  /// removed again where writing fails. Syncing it is the caller's business.
+  /// - Throws: `VideoFileError`; `CancellationError` when `isCancelled` has said so.
+  public func encode(
+    _ clip: VideoClip, to path: String, isCancelled: @Sendable () -> Bool = { false }
+  ) throws {
+    let file = try createVideo(path: path)
+    do {
+      try naming(file.name) {
+        let clip = try clip.readyForMovie()
+        try withoutActuallyEscaping(isCancelled) { isCancelled in
+          let request = VideoChild.Request(parent: getpid(), limits: limits, options: nil)
+          let child = try start(
+            VideoChild.encodeCommand, request, .writes(descriptor: file.descriptor), isCancelled)
+          try watching(child, .encoding) {
+            do {
+              var writer = FrameStreamWriter(send: child.send)
+              try clip.write(to: &writer)
+              child.endSending()
+            } catch is ChildProgram.Closed {
+              throw try failure(of: child, .encoding)
             }
-        }
-    }
-
-    /// `VideoEncoder.encode` in a child process, to a file at `path` that must not exist yet; it is removed again where writing fails.
-    /// Syncing it is the caller's business.
-    /// - Throws: `VideoFileError`; `CancellationError` when `isCancelled` has said so.
-    public func encode(_ clip: VideoClip, to path: String, isCancelled: @Sendable () -> Bool = { false }) throws {
-        let file = try createVideo(path: path)
-        do {
-            try naming(file.name) {
-                let clip = try clip.readyForMovie()
-                try withoutActuallyEscaping(isCancelled) { isCancelled in
-                    let request = VideoChild.Request(parent: getpid(), limits: limits, options: nil)
-                    let child = try start(VideoChild.encodeCommand, request, .writes(descriptor: file.descriptor), isCancelled)
-                    try watching(child, .encoding) {
-                        do {
-                            var writer = FrameStreamWriter(send: child.send)
-                            try clip.write(to: &writer)
-                            child.endSending()
-                        } catch is ChildProgram.Closed {
-                            throw try failure(of: child, .encoding)
-                        }
-                        guard try child.waitForExit() == .status(0) else { throw try failure(of: child, .encoding) }
-                    }
-                }
+            guard try child.waitForExit() == .status(0) else {
+              throw try failure(of: child, .encoding)
             }
-        } catch {
-            unlink(path)
-            throw error
+          }
         }
+      }
+    } catch {
+      unlink(path)
+      throw error
     }
+  }
 
-    // MARK: The child
+  // MARK: The child
 
-    private enum Job {
-        case decoding, encoding
+  private enum Job {
+    case decoding, encoding
 
-        var agent: String { self == .decoding ? "decoder" : "encoder" }
-        var failed: String { self == .decoding ? "was not decoded" : "was not written" }
+    var agent: String { self == .decoding ? "decoder" : "encoder" }
+    var failed: String { self == .decoding ? "was not decoded" : "was not written" }
+  }
+
+  private func start(
+    _ command: String, _ request: VideoChild.Request, _ wiring: ChildProgram.Wiring,
+    _ isCancelled: @escaping () -> Bool
+  ) throws -> ChildProgram {
+    let patience = ChildProgram.Patience(
+      stall: .seconds(limits.stallSeconds), total: .seconds(limits.totalSeconds),
+      isCancelled: isCancelled)
+    return try ChildProgram(
+      program: program.path, arguments: [command, try request.argument()], wiring: wiring,
+      patience: patience)
+  }
+
+  private func watching<Result>(_ child: ChildProgram, _ job: Job, _ body: () throws -> Result)
+    throws -> Result
+  {
+    defer { child.kill() }
+    do {
+      return try body()
+    } catch let stalled as ChildProgram.Stalled {
+      let seconds = String(format: "%g", stalled.after / .seconds(1))
+      throw VideoFailure(
+        .stalled, "\(job.failed): the \(job.agent) gave no sign of life for \(seconds) s")
     }
+  }
 
-    private func start(
-        _ command: String, _ request: VideoChild.Request, _ wiring: ChildProgram.Wiring, _ isCancelled: @escaping () -> Bool
-    ) throws -> ChildProgram {
-        let patience = ChildProgram.Patience(
-            stall: .seconds(limits.stallSeconds), total: .seconds(limits.totalSeconds), isCancelled: isCancelled)
-        return try ChildProgram(program: program.path, arguments: [command, try request.argument()], wiring: wiring, patience: patience)
+  /// Why a child that stopped has stopped.
+  private func failure(of child: ChildProgram, _ job: Job) throws -> VideoFailure {
+    switch try child.waitForExit() {
+    case .signal(SIGXCPU):
+      return VideoFailure(
+        .limit,
+        "\(job.failed): the \(job.agent) took more than \(limits.processorSeconds) s of processor time"
+      )
+    case .signal(SIGXFSZ):
+      return VideoFailure(
+        .limit, "\(job.failed): the file would have more than \(limits.fileBytes) bytes")
+    case .signal(SIGKILL):
+      return VideoFailure(
+        .resources,
+        "\(job.failed): the \(job.agent) was killed (signal 9), perhaps because memory ran out")
+    case .signal(let signal):
+      return VideoFailure(
+        .crashed,
+        "\(job.failed): the \(job.agent) crashed on it (signal \(signal), \(String(cString: strsignal(signal))))"
+      )
+    case .status(let status):
+      if let kind = VideoChild.kind(ofStatus: status), !child.lastWords.isEmpty {
+        return VideoFailure(kind, child.lastWords)
+      }
+      let words = child.lastWords.isEmpty ? "" : ": \(child.lastWords)"
+      return VideoFailure(
+        .crashed, "\(job.failed): the \(job.agent) ended early with status \(status)\(words)")
+    case .unknown:
+      return VideoFailure(.crashed, "\(job.failed): the \(job.agent) ended early")
     }
-
-    private func watching<Result>(_ child: ChildProgram, _ job: Job, _ body: () throws -> Result) throws -> Result {
-        defer { child.kill() }
-        do {
-            return try body()
-        } catch let stalled as ChildProgram.Stalled {
-            let seconds = String(format: "%g", stalled.after / .seconds(1))
-            throw VideoFailure(.stalled, "\(job.failed): the \(job.agent) gave no sign of life for \(seconds) s")
-        }
-    }
-
-    /// Why a child that stopped has stopped.
-    private func failure(of child: ChildProgram, _ job: Job) throws -> VideoFailure {
-        switch try child.waitForExit() {
-        case .signal(SIGXCPU):
-            return VideoFailure(.limit, "\(job.failed): the \(job.agent) took more than \(limits.processorSeconds) s of processor time")
-        case .signal(SIGXFSZ):
-            return VideoFailure(.limit, "\(job.failed): the file would have more than \(limits.fileBytes) bytes")
-        case .signal(SIGKILL):
-            return VideoFailure(.resources, "\(job.failed): the \(job.agent) was killed (signal 9), perhaps because memory ran out")
-        case .signal(let signal):
-            return VideoFailure(
-                .crashed, "\(job.failed): the \(job.agent) crashed on it (signal \(signal), \(String(cString: strsignal(signal))))")
-        case .status(let status):
-            if let kind = VideoChild.kind(ofStatus: status), !child.lastWords.isEmpty { return VideoFailure(kind, child.lastWords) }
-            let words = child.lastWords.isEmpty ? "" : ": \(child.lastWords)"
-            return VideoFailure(.crashed, "\(job.failed): the \(job.agent) ended early with status \(status)\(words)")
-        case .unknown:
-            return VideoFailure(.crashed, "\(job.failed): the \(job.agent) ended early")
-        }
-    }
+  }
 }

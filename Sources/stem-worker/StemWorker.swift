@@ -5,65 +5,74 @@ import Logging
 import Messaging
 
 struct StemWorker: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "stem-worker", abstract: "Edits the clips that stemd hands out.",
+    discussion:
+      "stemd starts its workers itself. Start further ones by hand only where you want more than it keeps.",
+    subcommands: [Run.self])
+
+  struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "stem-worker", abstract: "Edits the clips that stemd hands out.",
-        discussion: "stemd starts its workers itself. Start further ones by hand only where you want more than it keeps.",
-        subcommands: [Run.self])
+      abstract: "Work for a daemon until it says stop.")
 
-    struct Run: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Work for a daemon until it says stop.")
+    @Option(help: "The daemon's worker socket, such as ipc:///var/spool/stemd/run/workers.sock.")
+    var endpoint: String
 
-        @Option(help: "The daemon's worker socket, such as ipc:///var/spool/stemd/run/workers.sock.")
-        var endpoint: String
+    @Option(
+      help: "The name by which the daemon knows this worker; one that is taken is taken over.")
+    var name: String
 
-        @Option(help: "The name by which the daemon knows this worker; one that is taken is taken over.")
-        var name: String
+    @Option(help: "How many threads compute. (default: one for every processor)")
+    var threads: Int?
 
-        @Option(help: "How many threads compute. (default: one for every processor)")
-        var threads: Int?
+    @Option(
+      help: ArgumentHelp("The process without which this one is not to live.", visibility: .hidden))
+    var parent: Int32?
 
-        @Option(help: ArgumentHelp("The process without which this one is not to live.", visibility: .hidden))
-        var parent: Int32?
-
-        func validate() throws {
-            if let threads, threads < 1 { throw ValidationError("--threads takes a whole number from 1 on, not \(threads).") }
-            guard (1...255).contains(name.utf8.count), name.utf8.first != 0 else {
-                throw ValidationError("--name takes 1 to 255 bytes.")
-            }
-        }
-
-        func run() throws {
-            // A process starts with the signals blocked that the thread blocked that started it.
-            var none = sigset_t()
-            sigemptyset(&none)
-            sigprocmask(SIG_SETMASK, &none, nil)
-            try ParentDeath.follow(expected: parent)
-            // A decoder that died in the middle shows as an error where it is written to, not as this process's death.
-            signal(SIGPIPE, SIG_IGN)
-            bootstrapLogging(program: "stem-worker")
-            var logger = Logger(label: "stem-worker")
-            logger[metadataKey: "worker"] = "\(name)"
-
-            let connection = try WorkerConnection(
-                endpoint: endpoint, name: name, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount,
-                note: { [logger] level, text in logger.log(level: Logger.Level(level), "\(text)") },
-                onStop: {
-                    // The computing thread is not to be waited for, nor may what exit(3) tears down be pulled from under it.
-                    _exit(EXIT_SUCCESS)
-                })
-            WorkerLoop(connection: connection, performer: EditPerformer(threads: threads)).run()
-        }
+    func validate() throws {
+      if let threads, threads < 1 {
+        throw ValidationError("--threads takes a whole number from 1 on, not \(threads).")
+      }
+      guard (1...255).contains(name.utf8.count), name.utf8.first != 0 else {
+        throw ValidationError("--name takes 1 to 255 bytes.")
+      }
     }
+
+    func run() throws {
+      // A process starts with the signals blocked that the thread blocked that started it.
+      var none = sigset_t()
+      sigemptyset(&none)
+      sigprocmask(SIG_SETMASK, &none, nil)
+      try ParentDeath.follow(expected: parent)
+      // A decoder that died in the middle shows as an error where it is written to, not as this
+      // process's death.
+      signal(SIGPIPE, SIG_IGN)
+      bootstrapLogging(program: "stem-worker")
+      var logger = Logger(label: "stem-worker")
+      logger[metadataKey: "worker"] = "\(name)"
+
+      let connection = try WorkerConnection(
+        endpoint: endpoint, name: name,
+        threads: threads ?? ProcessInfo.processInfo.activeProcessorCount,
+        note: { [logger] level, text in logger.log(level: Logger.Level(level), "\(text)") },
+        onStop: {
+          // The computing thread is not to be waited for, nor may what exit(3) tears down be pulled
+          // from under it.
+          _exit(EXIT_SUCCESS)
+        })
+      WorkerLoop(connection: connection, performer: EditPerformer(threads: threads)).run()
+    }
+  }
 }
 
 extension Logger.Level {
-    init(_ level: LogLevel) {
-        switch level {
-        case .debug: self = .debug
-        case .info: self = .info
-        case .notice: self = .notice
-        case .warning: self = .warning
-        case .error: self = .error
-        }
+  init(_ level: LogLevel) {
+    switch level {
+    case .debug: self = .debug
+    case .info: self = .info
+    case .notice: self = .notice
+    case .warning: self = .warning
+    case .error: self = .error
     }
+  }
 }

@@ -4,65 +4,72 @@ import Messaging
 
 /// The computing thread: one assignment after another, each with exactly one outcome.
 struct WorkerLoop {
-    let connection: WorkerConnection
-    let performer: any EditPerforming
+  let connection: WorkerConnection
+  let performer: any EditPerforming
 
-    /// Returns when the daemon says stop.
-    func run() {
-        while let assignment = connection.nextAssignment() {
-            connection.send(outcome(of: assignment))
-        }
+  /// Returns when the daemon says stop.
+  func run() {
+    while let assignment = connection.nextAssignment() {
+      connection.send(outcome(of: assignment))
     }
+  }
 
-    private func outcome(of assignment: Assignment) -> WorkerMessage {
-        let job = assignment.job
-        let cancellation = connection.cancellation(of: job)
-        var throttle = ProgressThrottle()
-        do {
-            try cancellation.check()
-            let figures = try performer.perform(
-                assignment,
-                log: { level, line in connection.send(.log(job: job, level: level, message: Self.shortened(line))) },
-                progress: { progress in
-                    try cancellation.check()
-                    if throttle.passes(progress, at: .now) { connection.send(.progress(job: job, progress)) }
-                })
-            return .done(job: job, figures: figures)
-        } catch {
-            // Whatever a cancellation makes fail is its doing.
-            if cancellation.isCancelled { return .cancelled(job: job) }
-            return .failed(job: job, error: Self.shortened(Self.sentence(for: error)), mayPass: Self.mayPass(error))
-        }
+  private func outcome(of assignment: Assignment) -> WorkerMessage {
+    let job = assignment.job
+    let cancellation = connection.cancellation(of: job)
+    var throttle = ProgressThrottle()
+    do {
+      try cancellation.check()
+      let figures = try performer.perform(
+        assignment,
+        log: { level, line in
+          connection.send(.log(job: job, level: level, message: Self.shortened(line)))
+        },
+        progress: { progress in
+          try cancellation.check()
+          if throttle.passes(progress, at: .now) { connection.send(.progress(job: job, progress)) }
+        })
+      return .done(job: job, figures: figures)
+    } catch {
+      // Whatever a cancellation makes fail is its doing.
+      if cancellation.isCancelled { return .cancelled(job: job) }
+      return .failed(
+        job: job, error: Self.shortened(Self.sentence(for: error)), mayPass: Self.mayPass(error))
     }
+  }
 
-    private static func sentence(for error: any Error) -> String {
-        error is CancellationError ? "The edit was interrupted." : String(describing: error)
-    }
+  private static func sentence(for error: any Error) -> String {
+    error is CancellationError ? "The edit was interrupted." : String(describing: error)
+  }
 
-    private static func mayPass(_ error: any Error) -> Bool {
-        switch error {
-        case let failure as EditFailure: failure.mayPass
-        case is CancellationError: true
-        case let error as POSIXError: [.ENOSPC, .EDQUOT, .ENOMEM, .EAGAIN, .EMFILE, .ENFILE].contains(error.code)
-        case let error as CocoaError: error.code == .fileWriteOutOfSpace
-        default: false
-        }
+  private static func mayPass(_ error: any Error) -> Bool {
+    switch error {
+    case let failure as EditFailure: failure.mayPass
+    case is CancellationError: true
+    case let error as POSIXError:
+      [.ENOSPC, .EDQUOT, .ENOMEM, .EAGAIN, .EMFILE, .ENFILE].contains(error.code)
+    case let error as CocoaError: error.code == .fileWriteOutOfSpace
+    default: false
     }
+  }
 
-    /// A message must fit into a frame whatever an error has to say.
-    private static func shortened(_ text: String) -> String {
-        let longest = 4000
-        return text.unicodeScalars.count > longest ? String(String.UnicodeScalarView(text.unicodeScalars.prefix(longest))) + "…" : text
-    }
+  /// A message must fit into a frame whatever an error has to say.
+  private static func shortened(_ text: String) -> String {
+    let longest = 4000
+    return text.unicodeScalars.count > longest
+      ? String(String.UnicodeScalarView(text.unicodeScalars.prefix(longest))) + "…" : text
+  }
 }
 
 /// Lets through what a person can follow: five messages a second, and every change of stage.
 struct ProgressThrottle {
-    private var last: (stage: EditProgress.Stage, time: SuspendingClock.Instant)?
+  private var last: (stage: EditProgress.Stage, time: SuspendingClock.Instant)?
 
-    mutating func passes(_ progress: EditProgress, at time: SuspendingClock.Instant) -> Bool {
-        if let last, last.stage == progress.stage, time - last.time < .milliseconds(200) { return false }
-        last = (progress.stage, time)
-        return true
+  mutating func passes(_ progress: EditProgress, at time: SuspendingClock.Instant) -> Bool {
+    if let last, last.stage == progress.stage, time - last.time < .milliseconds(200) {
+      return false
     }
+    last = (progress.stage, time)
+    return true
+  }
 }

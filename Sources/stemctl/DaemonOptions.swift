@@ -5,43 +5,51 @@ import Messaging
 
 /// Which daemon a command talks to.
 struct DaemonOptions: ParsableArguments {
-    @Option(help: "The folder that the daemon works in. (default: $STEMD_ROOT or /var/spool/stemd)", completion: .directory)
-    var root: String?
+  @Option(
+    help: "The folder that the daemon works in. (default: $STEMD_ROOT or /var/spool/stemd)",
+    completion: .directory)
+  var root: String?
 
-    func validate() throws {
-        if root == "" { throw ValidationError("--root takes a folder, not an empty text.") }
+  func validate() throws {
+    if root == "" { throw ValidationError("--root takes a folder, not an empty text.") }
+  }
+
+  var folders: SpoolFolders {
+    let environment = ProcessInfo.processInfo.environment["STEMD_ROOT"].flatMap {
+      $0.isEmpty ? nil : $0
     }
+    return SpoolFolders(
+      root: URL(filePath: root ?? environment ?? "/var/spool/stemd", directoryHint: .isDirectory))
+  }
 
-    var folders: SpoolFolders {
-        let environment = ProcessInfo.processInfo.environment["STEMD_ROOT"].flatMap { $0.isEmpty ? nil : $0 }
-        return SpoolFolders(root: URL(filePath: root ?? environment ?? "/var/spool/stemd", directoryHint: .isDirectory))
-    }
-
-    func client() throws -> ControlClient { try ControlClient(endpoint: folders.controlEndpoint) }
+  func client() throws -> ControlClient { try ControlClient(endpoint: folders.controlEndpoint) }
 }
 
 extension ControlClient {
-    /// The answer to a request; a refusal is an error.
-    func answer(to request: ControlRequest) throws -> ControlReply {
-        let reply = try self.request(request)
-        if case .refused(let sentence) = reply { throw CommandFailure(sentence) }
-        return reply
-    }
+  /// The answer to a request; a refusal is an error.
+  func answer(to request: ControlRequest) throws -> ControlReply {
+    let reply = try self.request(request)
+    if case .refused(let sentence) = reply { throw CommandFailure(sentence) }
+    return reply
+  }
 
-    /// The answer where it must be one job.
-    func job(_ request: ControlRequest) throws -> Job {
-        guard case .job(let job) = try answer(to: request) else { throw CommandFailure.unexpectedAnswer }
-        return job
+  /// The answer where it must be one job.
+  func job(_ request: ControlRequest) throws -> Job {
+    guard case .job(let job) = try answer(to: request) else {
+      throw CommandFailure.unexpectedAnswer
     }
+    return job
+  }
 }
 
 extension CommandFailure {
-    static let unexpectedAnswer = CommandFailure("stemd gave an answer to another question: do stemctl and stemd have the same version?")
+  static let unexpectedAnswer = CommandFailure(
+    "stemd gave an answer to another question: do stemctl and stemd have the same version?")
 }
 
 extension JobID: ExpressibleByArgument {
-    public init?(argument: String) {
-        guard !argument.isEmpty else { return nil }
-        self.init(rawValue: argument)
-    }
+  public init?(argument: String) {
+    guard !argument.isEmpty else { return nil }
+    self.init(rawValue: argument)
+  }
 }

@@ -8,58 +8,77 @@ import Tensor
 import VideoFile
 
 struct Edit: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Edit one clip in the foreground, without a daemon.",
-        discussion: "Shows progress on standard error; the edited mp4 appears whole or not at all.")
+  static let configuration = CommandConfiguration(
+    abstract: "Edit one clip in the foreground, without a daemon.",
+    discussion: "Shows progress on standard error; the edited mp4 appears whole or not at all.")
 
-    @Argument(help: "The clip.", completion: .file())
-    var input: String
+  @Argument(help: "The clip.", completion: .file())
+  var input: String
 
-    @OptionGroup var settings: SettingsOptions
+  @OptionGroup var settings: SettingsOptions
 
-    @Option(name: .shortAndLong, help: "The edited mp4.", completion: .file(extensions: ["mp4"]))
-    var output: String
+  @Option(name: .shortAndLong, help: "The edited mp4.", completion: .file(extensions: ["mp4"]))
+  var output: String
 
-    @Option(help: "Write figures to this JSON file: reconstruction_psnr, and with --truth edit_psnr, unedited_psnr, changed_psnr.", completion: .file())
-    var metrics: String?
+  @Option(
+    help:
+      "Write figures to this JSON file: reconstruction_psnr, and with --truth edit_psnr, unedited_psnr, changed_psnr.",
+    completion: .file())
+  var metrics: String?
 
-    @Option(help: "A clip that shows the perfect edit, to measure against.", completion: .file())
-    var truth: String?
+  @Option(help: "A clip that shows the perfect edit, to measure against.", completion: .file())
+  var truth: String?
 
-    @Option(help: "Threads to compute with (default: one per processor).")
-    var threads: Int?
+  @Option(help: "Threads to compute with (default: one per processor).")
+  var threads: Int?
 
-    func validate() throws {
-        if let threads, threads < 1 { throw ValidationError("--threads takes a whole number from 1 on, not \(threads).") }
-        if truth != nil, metrics == nil { throw ValidationError("--truth says what to measure against; add --metrics FILE.json to get the figures.") }
+  func validate() throws {
+    if let threads, threads < 1 {
+      throw ValidationError("--threads takes a whole number from 1 on, not \(threads).")
     }
-
-    func run() throws {
-        signal(SIGPIPE, SIG_IGN)
-        if let threads { Parallel.threads = threads }
-        let settings = settings.settings
-        var line = ProgressLine(descriptor: STDERR_FILENO)
-        func show(_ progress: EditProgress) { line.show(progress.text, milestone: progress.stage.rawValue) }
-        defer { line.finish() }
-        show(EditProgress(stage: .load, step: 0, steps: 1, frames: 0))
-        let edit = try ClipEdit(
-            model: try StableDiffusionModel(folder: modelFolder(settings.model)), settings: settings,
-            video: VideoProcess(program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()))
-        var figures = try edit.run(
-            input: input, output: output, measuring: .init(reconstruction: metrics != nil, truth: truth),
-            note: { line.show("note: \($0)", milestone: $0) ; line.finish() }, progress: show)
-        figures.seconds["total"] = figures.seconds.values.reduce(0, +)
-        line.show("\(output): \(figures.frames) frames of \(figures.size) in \(durationText(seconds: figures.seconds["total"] ?? 0))", milestone: "done")
-        if let metrics {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            try encoder.encode(figures).write(to: URL(fileURLWithPath: metrics), options: .atomic)
-        }
+    if truth != nil, metrics == nil {
+      throw ValidationError(
+        "--truth says what to measure against; add --metrics FILE.json to get the figures.")
     }
+  }
 
-    /// A path as it is (anything with a slash), a bare name below the models folder.
-    private func modelFolder(_ model: String?) throws -> URL {
-        if let model, model.contains("/") { return URL(fileURLWithPath: model) }
-        return URL(fileURLWithPath: try ModelFolders(path: ModelFolders.defaultPath(), defaultName: ModelFolders.ownModel).folder(named: model))
+  func run() throws {
+    signal(SIGPIPE, SIG_IGN)
+    if let threads { Parallel.threads = threads }
+    let settings = settings.settings
+    var line = ProgressLine(descriptor: STDERR_FILENO)
+    func show(_ progress: EditProgress) {
+      line.show(progress.text, milestone: progress.stage.rawValue)
     }
+    defer { line.finish() }
+    show(EditProgress(stage: .load, step: 0, steps: 1, frames: 0))
+    let edit = try ClipEdit(
+      model: try StableDiffusionModel(folder: modelFolder(settings.model)), settings: settings,
+      video: VideoProcess(program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath())
+    )
+    var figures = try edit.run(
+      input: input, output: output, measuring: .init(reconstruction: metrics != nil, truth: truth),
+      note: {
+        line.show("note: \($0)", milestone: $0)
+        line.finish()
+      }, progress: show)
+    figures.seconds["total"] = figures.seconds.values.reduce(0, +)
+    line.show(
+      "\(output): \(figures.frames) frames of \(figures.size) in \(durationText(seconds: figures.seconds["total"] ?? 0))",
+      milestone: "done")
+    if let metrics {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+      try encoder.encode(figures).write(to: URL(fileURLWithPath: metrics), options: .atomic)
+    }
+  }
+
+  /// A path as it is (anything with a slash), a bare name below the models folder.
+  private func modelFolder(_ model: String?) throws -> URL {
+    if let model, model.contains("/") { return URL(fileURLWithPath: model) }
+    return URL(
+      fileURLWithPath: try ModelFolders(
+        path: ModelFolders.defaultPath(), defaultName: ModelFolders.ownModel
+      ).folder(named: model))
+  }
 }

@@ -3,31 +3,33 @@ import Foundation
 
 /// Cleans up when the user breaks a command off.
 final class Interruption {
-    private let sources: [any DispatchSourceSignal]
+  private let sources: [any DispatchSourceSignal]
 
-    /// While this object lives, SIGINT and SIGTERM first do `cleanUp` and then end the process. One that is ignored stays ignored.
-    init(cleanUp: @escaping @Sendable () -> Void) {
-        sources = [SIGINT, SIGTERM].filter { !Self.isIgnored($0) }.map { number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler {
-                cleanUp()
-                signal(number, SIG_DFL)
-                kill(getpid(), number)
-            }
-            source.setCancelHandler { signal(number, SIG_DFL) }
-            source.resume()
-            return source
-        }
+  /// While this object lives, SIGINT and SIGTERM first do `cleanUp` and then end the process. One
+  /// that is ignored stays ignored.
+  init(cleanUp: @escaping @Sendable () -> Void) {
+    sources = [SIGINT, SIGTERM].filter { !Self.isIgnored($0) }.map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler {
+        cleanUp()
+        signal(number, SIG_DFL)
+        kill(getpid(), number)
+      }
+      source.setCancelHandler { signal(number, SIG_DFL) }
+      source.resume()
+      return source
     }
+  }
 
-    deinit {
-        for source in sources { source.cancel() }
-    }
+  deinit {
+    for source in sources { source.cancel() }
+  }
 
-    private static func isIgnored(_ number: Int32) -> Bool {
-        var action = sigaction()
-        sigaction(number, nil, &action)
-        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
-    }
+  private static func isIgnored(_ number: Int32) -> Bool {
+    var action = sigaction()
+    sigaction(number, nil, &action)
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+      == unsafeBitCast(SIG_IGN, to: Int.self)
+  }
 }

@@ -5,82 +5,98 @@ import Journal
 import Messaging
 
 extension Job {
-    /// `invert 12/50 · 16 frames · 1 min 20 s left`, `queued`, `failed: …`.
-    var statusText: String {
-        switch state {
-        case .queued: attempts > 0 ? "queued again after \(attempts == 1 ? "1 attempt" : "\(attempts) attempts")" : "queued"
-        case .running: progress?.text ?? "running"
-        case .done: "done"
-        case .failed: "failed" + (error.map { ": \($0)" } ?? "")
-        case .cancelled: "cancelled"
-        }
+  /// `invert 12/50 · 16 frames · 1 min 20 s left`, `queued`, `failed: …`.
+  var statusText: String {
+    switch state {
+    case .queued:
+      attempts > 0
+        ? "queued again after \(attempts == 1 ? "1 attempt" : "\(attempts) attempts")" : "queued"
+    case .running: progress?.text ?? "running"
+    case .done: "done"
+    case .failed: "failed" + (error.map { ": \($0)" } ?? "")
+    case .cancelled: "cancelled"
     }
+  }
 
-    /// What of `statusText` is always news.
-    var milestone: String {
-        state == .running ? "running \(progress?.stage.rawValue ?? "")" : "\(state.rawValue) \(attempts)"
-    }
+  /// What of `statusText` is always news.
+  var milestone: String {
+    state == .running
+      ? "running \(progress?.stage.rawValue ?? "")" : "\(state.rawValue) \(attempts)"
+  }
 
-    /// One line of a list.
-    var line: String {
-        let name = outboxName ?? name
-        let text = state == .running ? "running: \(statusText)" : statusText
-        return "\(id)  \(name)  \(text)".escapingControlCharacters()
-    }
+  /// One line of a list.
+  var line: String {
+    let name = outboxName ?? name
+    let text = state == .running ? "running: \(statusText)" : statusText
+    return "\(id)  \(name)  \(text)".escapingControlCharacters()
+  }
 
-    /// Everything about the job, a line each.
-    func description(in folders: SpoolFolders, now: Date) -> String {
-        var rows: [(String, String)] = [("job", id.rawValue), ("clip", sourceName), ("state", state.rawValue)]
-        if attempts > 1 { rows.append(("attempts", "\(attempts)")) }
-        if let worker, state == .running { rows.append(("worker", worker)) }
-        if let progress, state == .running { rows.append(("progress", progress.text)) }
-        if let settings {
-            rows.append(("prompt", settings.prompt))
-            if !settings.sourcePrompt.isEmpty { rows.append(("source", settings.sourcePrompt)) }
-            rows.append(("method", "\(settings.method.rawValue) after \(settings.inversion.rawValue), \(settings.steps) steps"))
-        }
-        rows.append(("submitted", submitted.text(now: now)))
-        if let started { rows.append(("started", started.text(now: now))) }
-        if let finished {
-            let took = started.map { ", after \(durationText(seconds: finished.timeIntervalSince($0)))" } ?? ""
-            rows.append(("finished", finished.text(now: now) + took))
-        }
-        if let error { rows.append(("error", error)) }
-        if let outboxName { rows.append(("result", folders.outbox.appending(path: outboxName).path(percentEncoded: false))) }
-        return table(rows)
+  /// Everything about the job, a line each.
+  func description(in folders: SpoolFolders, now: Date) -> String {
+    var rows: [(String, String)] = [
+      ("job", id.rawValue), ("clip", sourceName), ("state", state.rawValue),
+    ]
+    if attempts > 1 { rows.append(("attempts", "\(attempts)")) }
+    if let worker, state == .running { rows.append(("worker", worker)) }
+    if let progress, state == .running { rows.append(("progress", progress.text)) }
+    if let settings {
+      rows.append(("prompt", settings.prompt))
+      if !settings.sourcePrompt.isEmpty { rows.append(("source", settings.sourcePrompt)) }
+      rows.append(
+        (
+          "method",
+          "\(settings.method.rawValue) after \(settings.inversion.rawValue), \(settings.steps) steps"
+        ))
     }
+    rows.append(("submitted", submitted.text(now: now)))
+    if let started { rows.append(("started", started.text(now: now))) }
+    if let finished {
+      let took =
+        started.map { ", after \(durationText(seconds: finished.timeIntervalSince($0)))" } ?? ""
+      rows.append(("finished", finished.text(now: now) + took))
+    }
+    if let error { rows.append(("error", error)) }
+    if let outboxName {
+      rows.append(
+        ("result", folders.outbox.appending(path: outboxName).path(percentEncoded: false)))
+    }
+    return table(rows)
+  }
 }
 
 extension DaemonStatus {
-    func text(now: Date) -> String {
-        var rows = [("stemd", "\(version), process \(pid), since \(started.text(now: now))")]
-        let counts = JobState.allCases.compactMap { state in
-            jobsByState[state.rawValue].flatMap { $0 > 0 ? "\($0) \(state.rawValue)" : nil }
-        }
-        rows.append(("jobs", counts.isEmpty ? "none" : counts.joined(separator: ", ")))
-        for worker in workers {
-            let doing = worker.job.map { "\($0)" + (worker.progress.map { ": \($0.text)" } ?? "") } ?? "idle"
-            let threads = worker.threads == 1 ? "1 thread" : "\(worker.threads) threads"
-            rows.append((worker.name, "\(doing) (process \(worker.pid), \(threads))"))
-        }
-        if workers.isEmpty { rows.append(("workers", "none")) }
-        return table(rows)
+  func text(now: Date) -> String {
+    var rows = [("stemd", "\(version), process \(pid), since \(started.text(now: now))")]
+    let counts = JobState.allCases.compactMap { state in
+      jobsByState[state.rawValue].flatMap { $0 > 0 ? "\($0) \(state.rawValue)" : nil }
     }
+    rows.append(("jobs", counts.isEmpty ? "none" : counts.joined(separator: ", ")))
+    for worker in workers {
+      let doing =
+        worker.job.map { "\($0)" + (worker.progress.map { ": \($0.text)" } ?? "") } ?? "idle"
+      let threads = worker.threads == 1 ? "1 thread" : "\(worker.threads) threads"
+      rows.append((worker.name, "\(doing) (process \(worker.pid), \(threads))"))
+    }
+    if workers.isEmpty { rows.append(("workers", "none")) }
+    return table(rows)
+  }
 }
 
 /// Two columns; what is shown may be a stranger's text.
 private func table(_ rows: [(String, String)]) -> String {
-    let rows = rows.map { ($0.escapingControlCharacters(), $1.escapingControlCharacters()) }
-    let width = rows.map(\.0.count).max() ?? 0
-    return rows.map { $0.padding(toLength: width, withPad: " ", startingAt: 0) + "  " + $1 }.joined(separator: "\n")
+  let rows = rows.map { ($0.escapingControlCharacters(), $1.escapingControlCharacters()) }
+  let width = rows.map(\.0.count).max() ?? 0
+  return rows.map { $0.padding(toLength: width, withPad: " ", startingAt: 0) + "  " + $1 }.joined(
+    separator: "\n")
 }
 
 extension Date {
-    /// Local time, with the day where it is not today.
-    fileprivate func text(now: Date) -> String {
-        let formatter = DateFormatter()
-        formatter.locale = Locale(identifier: "en_US_POSIX")
-        formatter.dateFormat = Calendar.current.isDate(self, inSameDayAs: now) ? "HH:mm:ss" : "yyyy-MM-dd HH:mm:ss"
-        return formatter.string(from: self)
-    }
+  /// Local time, with the day where it is not today.
+  fileprivate func text(now: Date) -> String {
+    let formatter = DateFormatter()
+    formatter.locale = Locale(identifier: "en_US_POSIX")
+    formatter.dateFormat =
+      Calendar.current.isDate(self, inSameDayAs: now) ? "HH:mm:ss" : "yyyy-MM-dd HH:mm:ss"
+    return formatter.string(from: self)
+  }
 }

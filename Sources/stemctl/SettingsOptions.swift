@@ -3,74 +3,83 @@ import EditSettings
 
 /// Everything that can be asked for of an edit, with the names that a sidecar has for it.
 struct SettingsOptions: ParsableArguments {
-    @Option(help: "What the edited video should show.")
-    var prompt: String
+  @Option(help: "What the edited video should show.")
+  var prompt: String
 
-    @Option(help: "What the video shows now.")
-    var sourcePrompt = defaults.sourcePrompt
+  @Option(help: "What the video shows now.")
+  var sourcePrompt = defaults.sourcePrompt
 
-    @Option(help: "What the edited video should not show.")
-    var negativePrompt = defaults.negativePrompt
+  @Option(help: "What the edited video should not show.")
+  var negativePrompt = defaults.negativePrompt
 
-    @Option(help: "How the inverted clip is edited.")
-    var method = defaults.method
+  @Option(help: "How the inverted clip is edited.")
+  var method = defaults.method
 
-    @Option(help: "How the clip is turned into noise.")
-    var inversion = defaults.inversion
+  @Option(help: "How the clip is turned into noise.")
+  var inversion = defaults.inversion
 
-    @Option(help: "Steps of the inversion and of the edit alike, 1 to 1000.")
-    var steps = defaults.steps
+  @Option(help: "Steps of the inversion and of the edit alike, 1 to 1000.")
+  var steps = defaults.steps
 
-    @Option(help: "How strongly the prompt guides the edit, 0 to 100.")
-    var guidance = defaults.guidance
+  @Option(help: "How strongly the prompt guides the edit, 0 to 100.")
+  var guidance = defaults.guidance
 
-    @Option(help: "Edit only this many frames from the clip's start. (default: all)")
-    var frames: Int?
+  @Option(help: "Edit only this many frames from the clip's start. (default: all)")
+  var frames: Int?
 
-    @Option(help: ArgumentHelp("The working size in pixels, multiples of 8. (default: what fits model and clip)", valueName: "WxH"))
-    var size: FrameSize?
+  @Option(
+    help: ArgumentHelp(
+      "The working size in pixels, multiples of 8. (default: what fits model and clip)",
+      valueName: "WxH"))
+  var size: FrameSize?
 
-    @Option(help: "Where the random numbers start.")
-    var seed = defaults.seed
+  @Option(help: "Where the random numbers start.")
+  var seed = defaults.seed
 
-    @Option(help: "STEM: how many bases summarise the video.")
-    var bases = defaults.bases
+  @Option(help: "STEM: how many bases summarise the video.")
+  var bases = defaults.bases
 
-    @Option(help: "STEM: how many rounds find the bases.")
-    var iterations = defaults.iterations
+  @Option(help: "STEM: how many rounds find the bases.")
+  var iterations = defaults.iterations
 
-    @Option(help: "The model. (default: the daemon's)")
-    var model: String?
+  @Option(help: "The model. (default: the daemon's)")
+  var model: String?
 
-    private static let defaults = EditSettings(prompt: "")
+  private static let defaults = EditSettings(prompt: "")
 
-    func validate() throws {
-        if prompt.allSatisfy(\.isWhitespace) {
-            throw ValidationError("--prompt takes what the edited video should show, not an empty text.")
-        }
-        try require(1...1000, steps, "--steps")
-        guard (0...100).contains(guidance) else { throw ValidationError("--guidance takes a number from 0 to 100, not \(guidance).") }
-        if let frames { try require(1...Int.max, frames, "--frames") }
-        if let size {
-            for side in [size.width, size.height] where side % 8 != 0 || side > 8192 {
-                throw ValidationError("--size takes WIDTHxHEIGHT, both multiples of 8 from 8 to 8192, not \(size).")
-            }
-        }
-        try require(1...65536, bases, "--bases")
-        try require(1...1000, iterations, "--iterations")
+  func validate() throws {
+    if prompt.allSatisfy(\.isWhitespace) {
+      throw ValidationError("--prompt takes what the edited video should show, not an empty text.")
     }
-
-    private func require(_ range: ClosedRange<Int>, _ value: Int, _ name: String) throws {
-        guard !range.contains(value) else { return }
-        let upTo = range.upperBound == .max ? "on" : "to \(range.upperBound)"
-        throw ValidationError("\(name) takes a whole number from \(range.lowerBound) \(upTo), not \(value).")
+    try require(1...1000, steps, "--steps")
+    guard (0...100).contains(guidance) else {
+      throw ValidationError("--guidance takes a number from 0 to 100, not \(guidance).")
     }
-
-    var settings: EditSettings {
-        EditSettings(
-            prompt: prompt, sourcePrompt: sourcePrompt, negativePrompt: negativePrompt, method: method, inversion: inversion, steps: steps,
-            guidance: guidance, frames: frames, size: size, seed: seed, bases: bases, iterations: iterations, model: model)
+    if let frames { try require(1...Int.max, frames, "--frames") }
+    if let size {
+      for side in [size.width, size.height] where side % 8 != 0 || side > 8192 {
+        throw ValidationError(
+          "--size takes WIDTHxHEIGHT, both multiples of 8 from 8 to 8192, not \(size).")
+      }
     }
+    try require(1...65536, bases, "--bases")
+    try require(1...1000, iterations, "--iterations")
+  }
+
+  private func require(_ range: ClosedRange<Int>, _ value: Int, _ name: String) throws {
+    guard !range.contains(value) else { return }
+    let upTo = range.upperBound == .max ? "on" : "to \(range.upperBound)"
+    throw ValidationError(
+      "\(name) takes a whole number from \(range.lowerBound) \(upTo), not \(value).")
+  }
+
+  var settings: EditSettings {
+    EditSettings(
+      prompt: prompt, sourcePrompt: sourcePrompt, negativePrompt: negativePrompt, method: method,
+      inversion: inversion, steps: steps,
+      guidance: guidance, frames: frames, size: size, seed: seed, bases: bases,
+      iterations: iterations, model: model)
+  }
 }
 
 extension EditingMethod: ExpressibleByArgument {}

@@ -4,30 +4,31 @@ import JobQueue
 import Messaging
 
 struct Status: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Tell how a job, or the daemon as a whole, is doing.")
+  static let configuration = CommandConfiguration(
+    abstract: "Tell how a job, or the daemon as a whole, is doing.")
 
-    @Argument(help: "The job's id. (default: the daemon)")
-    var job: JobID?
+  @Argument(help: "The job's id. (default: the daemon)")
+  var job: JobID?
 
-    @Flag(help: "Print JSON.")
-    var json = false
+  @Flag(help: "Print JSON.")
+  var json = false
 
-    @OptionGroup
-    var daemon: DaemonOptions
+  @OptionGroup
+  var daemon: DaemonOptions
 
-    func run() throws {
-        switch try daemon.client().answer(to: .status(job: job)) {
-        case .job(let job):
-            print(json ? try jsonText(job) : job.description(in: daemon.folders, now: Date()))
-        case .daemon(let status):
-            print(json ? try jsonText(status) : status.text(now: Date()))
-        default:
-            throw CommandFailure.unexpectedAnswer
-        }
+  func run() throws {
+    switch try daemon.client().answer(to: .status(job: job)) {
+    case .job(let job):
+      print(json ? try jsonText(job) : job.description(in: daemon.folders, now: Date()))
+    case .daemon(let status):
+      print(json ? try jsonText(status) : status.text(now: Date()))
+    default:
+      throw CommandFailure.unexpectedAnswer
     }
+  }
 }
 
 /// One line of JSON, as on the wire.
 func jsonText(_ value: some Encodable) throws -> String {
-    String(decoding: try MessageCoding.encode(value), as: UTF8.self)
+  String(decoding: try MessageCoding.encode(value), as: UTF8.self)
 }

@@ -1,7 +1,10 @@
 import ArgumentParser
 
 struct Stemctl: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "stemctl", abstract: "Edits videos from a text prompt: through stemd, or here and now.",
-        subcommands: [Edit.self, Submit.self, Status.self, List.self, Watch.self, Cancel.self, Verify.self])
+  static let configuration = CommandConfiguration(
+    commandName: "stemctl",
+    abstract: "Edits videos from a text prompt: through stemd, or here and now.",
+    subcommands: [
+      Edit.self, Submit.self, Status.self, List.self, Watch.self, Cancel.self, Verify.self,
+    ])
 }

@@ -4,97 +4,99 @@ import Logging
 import Messaging
 
 extension Daemon {
-    func take(_ findings: InboxFindings, from inbox: Inbox) {
-        for notice in findings.notices {
-            let level: Logger.Level = notice.kind == .lone ? .notice : .warning
-            logger.log(level: level, "inbox: \(notice.message)", metadata: ["clip": "\(notice.name)"])
-        }
-        readyClips += findings.ready
-        for sidecar in findings.lateSidecars { join(sidecar, from: inbox) }
+  func take(_ findings: InboxFindings, from inbox: Inbox) {
+    for notice in findings.notices {
+      let level: Logger.Level = notice.kind == .lone ? .notice : .warning
+      logger.log(level: level, "inbox: \(notice.message)", metadata: ["clip": "\(notice.name)"])
     }
+    readyClips += findings.ready
+    for sidecar in findings.lateSidecars { join(sidecar, from: inbox) }
+  }
 
-    /// Claims some of the clips that are ready, so that thousands at once do not keep workers and clients waiting.
-    func claimReady() {
-        guard let inbox, !readyClips.isEmpty else { return }
-        let clips = Array(readyClips.prefix(16))
-        readyClips.removeFirst(clips.count)
-        do {
-            for outcome in try spool.claim(clips) {
-                if let problem = outcome.problem {
-                    logger.warning("not claimed: \(problem)", metadata: ["clip": "\(displayName(outcome.clip.clip))"])
-                    inbox.offerAgain([outcome.clip.clip] + outcome.clip.sidecars, after: Self.retryPause)
-                    retryLater()
-                }
-                outcome.jobs.forEach(welcome)
-            }
-        } catch {
-            logger.error("\(clips.count) clips cannot be claimed: \(error)")
-            for clip in clips { inbox.offerAgain([clip.clip] + clip.sidecars, after: Self.retryPause) }
-            retryLater()
+  /// Claims some of the clips that are ready, so that thousands at once do not keep workers and
+  /// clients waiting.
+  func claimReady() {
+    guard let inbox, !readyClips.isEmpty else { return }
+    let clips = Array(readyClips.prefix(16))
+    readyClips.removeFirst(clips.count)
+    do {
+      for outcome in try spool.claim(clips) {
+        if let problem = outcome.problem {
+          logger.warning(
+            "not claimed: \(problem)", metadata: ["clip": "\(displayName(outcome.clip.clip))"])
+          inbox.offerAgain([outcome.clip.clip] + outcome.clip.sidecars, after: Self.retryPause)
+          retryLater()
         }
+        outcome.jobs.forEach(welcome)
+      }
+    } catch {
+      logger.error("\(clips.count) clips cannot be claimed: \(error)")
+      for clip in clips { inbox.offerAgain([clip.clip] + clip.sidecars, after: Self.retryPause) }
+      retryLater()
     }
+  }
 
-    private func join(_ sidecar: String, from inbox: Inbox) {
-        do {
-            if let job = try spool.joinEarlierClip(sidecar: sidecar) { welcome(job) }
-        } catch {
-            logger.warning("not claimed: \(error)", metadata: ["clip": "\(displayName(sidecar))"])
-            inbox.offerAgain([sidecar], after: Self.retryPause)
-            retryLater()
-        }
+  private func join(_ sidecar: String, from inbox: Inbox) {
+    do {
+      if let job = try spool.joinEarlierClip(sidecar: sidecar) { welcome(job) }
+    } catch {
+      logger.warning("not claimed: \(error)", metadata: ["clip": "\(displayName(sidecar))"])
+      inbox.offerAgain([sidecar], after: Self.retryPause)
+      retryLater()
     }
+  }
 
-    /// A job has been accepted; one whose sidecar has an error is at its end already.
-    func welcome(_ job: Job) {
-        logger.notice(
-            "accepted \(displayName(job.sourceName)) as '\(displayName(job.name))'",
-            metadata: ["job": "\(job.id)", "clip": "\(displayName(job.sourceName))"])
-        tell(job)
-        guard job.state.isFinal else { return }
-        logger.notice("failed: \(displayLine(job.error ?? ""))", metadata: ["job": "\(job.id)"])
-        deliver(job.id)
-    }
+  /// A job has been accepted; one whose sidecar has an error is at its end already.
+  func welcome(_ job: Job) {
+    logger.notice(
+      "accepted \(displayName(job.sourceName)) as '\(displayName(job.name))'",
+      metadata: ["job": "\(job.id)", "clip": "\(displayName(job.sourceName))"])
+    tell(job)
+    guard job.state.isFinal else { return }
+    logger.notice("failed: \(displayLine(job.error ?? ""))", metadata: ["job": "\(job.id)"])
+    deliver(job.id)
+  }
 
-    /// - Parameter again: whether it was tried before.
-    /// - Returns: whether it lies in the outbox now.
-    @discardableResult func deliver(_ id: JobID, again: Bool = false) -> Bool {
-        do {
-            let job = try spool.deliver(id, again: again)
-            logger.notice(
-                "\(job.state.rawValue), delivered to outbox/\(displayName(job.outboxName ?? ""))",
-                metadata: ["job": "\(id)", "clip": "\(displayName(job.sourceName))"])
-            tell(job)
-            return true
-        } catch {
-            logger.error("the job cannot be delivered yet: \(error)", metadata: ["job": "\(id)"])
-            retryLater()
-            // Its state is final, and whoever watches it is to know, though there is no folder yet.
-            if !again, let job = try? spool.store.job(id) { tell(job) }
-            return false
-        }
+  /// - Parameter again: whether it was tried before.
+  /// - Returns: whether it lies in the outbox now.
+  @discardableResult func deliver(_ id: JobID, again: Bool = false) -> Bool {
+    do {
+      let job = try spool.deliver(id, again: again)
+      logger.notice(
+        "\(job.state.rawValue), delivered to outbox/\(displayName(job.outboxName ?? ""))",
+        metadata: ["job": "\(id)", "clip": "\(displayName(job.sourceName))"])
+      tell(job)
+      return true
+    } catch {
+      logger.error("the job cannot be delivered yet: \(error)", metadata: ["job": "\(id)"])
+      retryLater()
+      // Its state is final, and whoever watches it is to know, though there is no folder yet.
+      if !again, let job = try? spool.store.job(id) { tell(job) }
+      return false
     }
+  }
 
-    /// A line for the journal and for the log that travels with the job.
-    func logForJob(_ id: JobID, _ level: LogLevel, _ message: String, worker: String? = nil) {
-        var metadata: Logger.Metadata = ["job": "\(id)"]
-        if let worker { metadata["worker"] = "\(worker)" }
-        logger.log(level: Logger.Level(level), "\(displayLine(message))", metadata: metadata)
-        do {
-            try spool.log(message, level: level.rawValue, job: id)
-        } catch {
-            logger.warning("its log cannot be written: \(error)", metadata: metadata)
-        }
+  /// A line for the journal and for the log that travels with the job.
+  func logForJob(_ id: JobID, _ level: LogLevel, _ message: String, worker: String? = nil) {
+    var metadata: Logger.Metadata = ["job": "\(id)"]
+    if let worker { metadata["worker"] = "\(worker)" }
+    logger.log(level: Logger.Level(level), "\(displayLine(message))", metadata: metadata)
+    do {
+      try spool.log(message, level: level.rawValue, job: id)
+    } catch {
+      logger.warning("its log cannot be written: \(error)", metadata: metadata)
     }
+  }
 }
 
 extension Logger.Level {
-    init(_ level: LogLevel) {
-        switch level {
-        case .debug: self = .debug
-        case .info: self = .info
-        case .notice: self = .notice
-        case .warning: self = .warning
-        case .error: self = .error
-        }
+  init(_ level: LogLevel) {
+    switch level {
+    case .debug: self = .debug
+    case .info: self = .info
+    case .notice: self = .notice
+    case .warning: self = .warning
+    case .error: self = .error
     }
+  }
 }

@@ -5,262 +5,280 @@ import Messaging
 
 /// The service: one thread, one loop over everything that can happen.
 ///
-/// The rest of its behaviour stands in extensions: `Daemon+Inbox` (claims), `Daemon+Workers` (dispatch and outcomes), `Daemon+Control`
-/// (clients).
+/// The rest of its behaviour stands in extensions: `Daemon+Inbox` (claims), `Daemon+Workers`
+/// (dispatch and outcomes), `Daemon+Control` (clients).
 final class Daemon {
-    /// Between two attempts at something that failed for a reason outside (disk full, outbox not writable).
-    static let retryPause = Duration.seconds(10)
-    /// Attempts of one job that may fail.
-    static let mostFailures = 3
-    /// Jobs that are given to workers, or fail at that, in one turn.
-    static let dispatchesInARow = 16
-    /// Messages of one socket that are handled before the others get their turn.
-    private static let messagesInARow = 256
+  /// Between two attempts at something that failed for a reason outside (disk full, outbox not
+  /// writable).
+  static let retryPause = Duration.seconds(10)
+  /// Attempts of one job that may fail.
+  static let mostFailures = 3
+  /// Jobs that are given to workers, or fail at that, in one turn.
+  static let dispatchesInARow = 16
+  /// Messages of one socket that are handled before the others get their turn.
+  private static let messagesInARow = 256
 
-    let spool: Spool
-    let models: ModelFolders
-    let logger: Logger
-    let started = Date()
-    let controlSocket: MessageSocket
-    let workerSocket: MessageSocket
-    let processes: WorkerProcesses
-    private let signals: SignalDescriptor
-    private let workerPlaces: Int
+  let spool: Spool
+  let models: ModelFolders
+  let logger: Logger
+  let started = Date()
+  let controlSocket: MessageSocket
+  let workerSocket: MessageSocket
+  let processes: WorkerProcesses
+  private let signals: SignalDescriptor
+  private let workerPlaces: Int
 
-    var inbox: Inbox?
-    /// Found, and not yet claimed: many are claimed over several turns.
-    var readyClips: [ReadyClip] = []
-    var workers: [String: Worker] = [:]
-    var watchers = Watchers()
-    /// When a job whose attempt failed may be tried again.
-    var pauses: [JobID: ContinuousClock.Instant] = [:]
-    /// Outcomes that the store could not take, for later.
-    var unrecorded: [JobID: Outcome] = [:]
-    var retryAt: ContinuousClock.Instant?
-    /// Not before this is a job given to a worker.
-    var dispatchAt: ContinuousClock.Instant?
-    var workerComplaints = LogThrottle()
-    var controlComplaints = LogThrottle()
-    private var serviceManager = ServiceManager()
-    private var inboxRetryAt: ContinuousClock.Instant?
-    private var lastAttended = ContinuousClock.now
-    private var nextTick = ContinuousClock.now
-    private var isStopping = false
+  var inbox: Inbox?
+  /// Found, and not yet claimed: many are claimed over several turns.
+  var readyClips: [ReadyClip] = []
+  var workers: [String: Worker] = [:]
+  var watchers = Watchers()
+  /// When a job whose attempt failed may be tried again.
+  var pauses: [JobID: ContinuousClock.Instant] = [:]
+  /// Outcomes that the store could not take, for later.
+  var unrecorded: [JobID: Outcome] = [:]
+  var retryAt: ContinuousClock.Instant?
+  /// Not before this is a job given to a worker.
+  var dispatchAt: ContinuousClock.Instant?
+  var workerComplaints = LogThrottle()
+  var controlComplaints = LogThrottle()
+  private var serviceManager = ServiceManager()
+  private var inboxRetryAt: ContinuousClock.Instant?
+  private var lastAttended = ContinuousClock.now
+  private var nextTick = ContinuousClock.now
+  private var isStopping = false
 
-    /// Opens everything, and puts right what a crash left.
-    init(
-        root: URL, models: ModelFolders, workerProgram: WorkerProgram, workers: Int, signals: SignalDescriptor, logger: Logger
-    ) throws {
-        self.models = models
-        self.logger = logger
-        self.signals = signals
-        workerPlaces = workers
-        spool = try Spool(root: root)
-        for repair in try spool.reconcile() {
-            logger.notice("\(repair.message)", metadata: repair.job.map { ["job": "\($0)"] })
-        }
+  /// Opens everything, and puts right what a crash left.
+  init(
+    root: URL, models: ModelFolders, workerProgram: WorkerProgram, workers: Int,
+    signals: SignalDescriptor, logger: Logger
+  ) throws {
+    self.models = models
+    self.logger = logger
+    self.signals = signals
+    workerPlaces = workers
+    spool = try Spool(root: root)
+    for repair in try spool.reconcile() {
+      logger.notice("\(repair.message)", metadata: repair.job.map { ["job": "\($0)"] })
+    }
+    inbox = try Inbox(folder: spool.folders.inbox)
+    let context = try MessagingContext()
+    controlSocket = try MessageSocket(.router, context: context)
+    try controlSocket.bind(spool.folders.controlEndpoint)
+    workerSocket = try MessageSocket(.router, context: context)
+    try workerSocket.bind(spool.folders.workerEndpoint)
+    processes = WorkerProcesses(
+      count: workers, program: workerProgram, endpoint: spool.folders.workerEndpoint,
+      logger: logger, now: .now)
+  }
+
+  func run() throws {
+    let counts = try spool.store.countsByState()
+    logger.notice(
+      "stemd \(Stemd.version) serves \(displayName(spool.folders.rootPath)); workers: \(workerPlaces), jobs queued: \(counts[.queued] ?? 0)"
+    )
+    retryLater(.zero)
+    serviceManager.tell("READY=1")
+    while !isStopping { try turn() }
+    try stop()
+  }
+
+  private func turn() throws {
+    let now = ContinuousClock.now
+    var sources: [Poller.Source] = [
+      .descriptor(signals.descriptor), .socket(workerSocket), .socket(controlSocket),
+    ]
+    if let inbox { sources.append(.descriptor(inbox.descriptor)) }
+    let ready = try Poller.wait(
+      for: sources, milliseconds: milliseconds(until: nextDeadline, from: now))
+    // First the messages: a worker's last words before its end may be that it is done.
+    if ready[1] { try takeMessages(workerSocket, workerMessage) }
+    if ready[0] { takeSignals() }
+    if ready[2] { try takeMessages(controlSocket, controlMessage) }
+    attend()
+  }
+
+  /// Everything that is done in every turn, whatever woke the loop.
+  private func attend() {
+    let now = ContinuousClock.now
+    judgeWorkers(now: now)
+    processes.startDue(now: now)
+    lookIntoInbox()
+    claimReady()
+    retryIfDue(now: now)
+    dispatch()
+    tellPostponedProgress(now: now)
+    if now >= nextTick {
+      nextTick = now + .seconds(1)
+      watchers.removeExpired(now: now)
+      showStatus()
+    }
+    serviceManager.signOfLife(now: now)
+  }
+
+  private func judgeWorkers(now: ContinuousClock.Instant) {
+    // If this process itself stood still, its workers' silence says nothing about them: what they
+    // said is not read yet.
+    let stoodStill = now - lastAttended > .seconds(3)
+    lastAttended = now
+    if stoodStill {
+      for name in workers.keys { workers[name]?.lastHeard = now }
+    } else {
+      loseFailing(now: now)
+    }
+  }
+
+  private var nextDeadline: ContinuousClock.Instant {
+    [
+      nextTick, inbox?.nextDeadline, inbox == nil ? inboxRetryAt : nil, processes.nextStart,
+      retryAt, watchers.nextEvent,
+      pauses.values.min(), serviceManager.nextSign, dispatchAt, readyClips.isEmpty ? nil : .now,
+    ].compactMap { $0 }.min() ?? nextTick
+  }
+
+  private func milliseconds(
+    until deadline: ContinuousClock.Instant, from now: ContinuousClock.Instant
+  ) -> Int {
+    max(0, Int(((deadline - now) / .milliseconds(1)).rounded(.up)))
+  }
+
+  private func takeMessages(_ socket: MessageSocket, _ take: ([Data]) -> Void) throws {
+    for _ in 0..<Self.messagesInARow {
+      guard let frames = try socket.receive() else { return }
+      take(frames)
+    }
+  }
+
+  private func takeSignals() {
+    for signal in signals.read() {
+      switch signal {
+      case SIGCHLD: break
+      case SIGHUP: logger.notice("SIGHUP has no effect: restart stemd to change its settings")
+      default:
+        logger.notice("stopping on \(signal == SIGTERM ? "SIGTERM" : "SIGINT")")
+        isStopping = true
+      }
+    }
+    // Also without SIGCHLD: several of one kind come as one.
+    for ended in processes.reap(now: .now) { workerProcessEnded(ended) }
+  }
+
+  // MARK: Inbox
+
+  private func lookIntoInbox() {
+    let now = ContinuousClock.now
+    if inbox == nil, let due = inboxRetryAt, now >= due {
+      do {
         inbox = try Inbox(folder: spool.folders.inbox)
-        let context = try MessagingContext()
-        controlSocket = try MessageSocket(.router, context: context)
-        try controlSocket.bind(spool.folders.controlEndpoint)
-        workerSocket = try MessageSocket(.router, context: context)
-        try workerSocket.bind(spool.folders.workerEndpoint)
-        processes = WorkerProcesses(
-            count: workers, program: workerProgram, endpoint: spool.folders.workerEndpoint, logger: logger, now: .now)
+        logger.notice("the inbox is watched again")
+      } catch {
+        inboxRetryAt = now + .seconds(2)
+      }
     }
-
-    func run() throws {
-        let counts = try spool.store.countsByState()
-        logger.notice(
-            "stemd \(Stemd.version) serves \(displayName(spool.folders.rootPath)); workers: \(workerPlaces), jobs queued: \(counts[.queued] ?? 0)"
-        )
-        retryLater(.zero)
-        serviceManager.tell("READY=1")
-        while !isStopping { try turn() }
-        try stop()
+    guard let inbox else { return }
+    do {
+      take(try inbox.refresh(now: now), from: inbox)
+    } catch {
+      logger.error("\(error)")
+      self.inbox = nil
+      readyClips = []
+      inboxRetryAt = now + .seconds(2)
     }
+  }
 
-    private func turn() throws {
-        let now = ContinuousClock.now
-        var sources: [Poller.Source] = [.descriptor(signals.descriptor), .socket(workerSocket), .socket(controlSocket)]
-        if let inbox { sources.append(.descriptor(inbox.descriptor)) }
-        let ready = try Poller.wait(for: sources, milliseconds: milliseconds(until: nextDeadline, from: now))
-        // First the messages: a worker's last words before its end may be that it is done.
-        if ready[1] { try takeMessages(workerSocket, workerMessage) }
-        if ready[0] { takeSignals() }
-        if ready[2] { try takeMessages(controlSocket, controlMessage) }
-        attend()
+  // MARK: What failed before
+
+  /// Sees to it that what could not be done is tried again.
+  func retryLater(_ pause: Duration = Daemon.retryPause) {
+    let due = ContinuousClock.now + pause
+    retryAt = min(retryAt ?? due, due)
+  }
+
+  private func retryIfDue(now: ContinuousClock.Instant) {
+    guard let due = retryAt, now >= due else { return }
+    retryAt = nil
+    for (job, outcome) in unrecorded {
+      unrecorded[job] = nil
+      conclude(job, outcome)
     }
-
-    /// Everything that is done in every turn, whatever woke the loop.
-    private func attend() {
-        let now = ContinuousClock.now
-        judgeWorkers(now: now)
-        processes.startDue(now: now)
-        lookIntoInbox()
-        claimReady()
-        retryIfDue(now: now)
-        dispatch()
-        tellPostponedProgress(now: now)
-        if now >= nextTick {
-            nextTick = now + .seconds(1)
-            watchers.removeExpired(now: now)
-            showStatus()
-        }
-        serviceManager.signOfLife(now: now)
+    attempt("claims cannot be completed") {
+      let (jobs, problems) = try spool.resumeClaims()
+      for problem in problems { logger.warning("\(problem)") }
+      if !problems.isEmpty { retryLater() }
+      jobs.forEach(welcome)
     }
-
-    private func judgeWorkers(now: ContinuousClock.Instant) {
-        // If this process itself stood still, its workers' silence says nothing about them: what they said is not read yet.
-        let stoodStill = now - lastAttended > .seconds(3)
-        lastAttended = now
-        if stoodStill {
-            for name in workers.keys { workers[name]?.lastHeard = now }
-        } else {
-            loseFailing(now: now)
-        }
+    attempt("jobs cannot be delivered") {
+      var failures = 0
+      for job in try spool.store.undelivered() where failures < 3 {
+        failures += deliver(job.id, again: true) ? 0 : 1
+      }
     }
-
-    private var nextDeadline: ContinuousClock.Instant {
-        [
-            nextTick, inbox?.nextDeadline, inbox == nil ? inboxRetryAt : nil, processes.nextStart, retryAt, watchers.nextEvent,
-            pauses.values.min(), serviceManager.nextSign, dispatchAt, readyClips.isEmpty ? nil : .now,
-        ].compactMap { $0 }.min() ?? nextTick
+    attempt("jobs without a worker cannot be queued again") {
+      let held = Set(workers.values.compactMap { $0.work?.assignment.job })
+      for job in try spool.store.jobs(in: [.running])
+      where !held.contains(job.id) && unrecorded[job.id] == nil {
+        try takeBack(job.id)
+      }
     }
+  }
 
-    private func milliseconds(until deadline: ContinuousClock.Instant, from now: ContinuousClock.Instant) -> Int {
-        max(0, Int(((deadline - now) / .milliseconds(1)).rounded(.up)))
+  /// Does what may fail for a reason outside: says so, and sees to it that it is tried again.
+  func attempt(_ failure: String, job: JobID? = nil, _ action: () throws -> Void) {
+    do {
+      try action()
+    } catch {
+      logger.error("\(failure): \(error)", metadata: job.map { ["job": "\($0)"] })
+      retryLater()
     }
+  }
 
-    private func takeMessages(_ socket: MessageSocket, _ take: ([Data]) -> Void) throws {
-        for _ in 0..<Self.messagesInARow {
-            guard let frames = try socket.receive() else { return }
-            take(frames)
-        }
+  // MARK: Status and stop
+
+  private func showStatus() {
+    guard let counts = try? spool.store.countsByState() else { return }
+    var status =
+      "\(counts[.queued] ?? 0) queued, \(counts[.running] ?? 0) running, \(counts[.done] ?? 0) done, \(counts[.failed] ?? 0) failed"
+    for work in workers.values.sorted(by: { $0.name < $1.name }).compactMap(\.work) {
+      guard let progress = work.progress else { continue }
+      status +=
+        "; \(work.assignment.job): \(progress.stage.rawValue) \(progress.step)/\(progress.steps)"
+      if let seconds = progress.secondsLeft, seconds.isFinite {
+        status += ", \(Int(max(0, min(seconds, 1e9)).rounded())) s left"
+      }
     }
+    serviceManager.show(status)
+  }
 
-    private func takeSignals() {
-        for signal in signals.read() {
-            switch signal {
-            case SIGCHLD: break
-            case SIGHUP: logger.notice("SIGHUP has no effect: restart stemd to change its settings")
-            default:
-                logger.notice("stopping on \(signal == SIGTERM ? "SIGTERM" : "SIGINT")")
-                isStopping = true
-            }
-        }
-        // Also without SIGCHLD: several of one kind come as one.
-        for ended in processes.reap(now: .now) { workerProcessEnded(ended) }
+  /// Tells the workers to stop, waits for them, and leaves their jobs queued.
+  private func stop() throws {
+    serviceManager.tell("STOPPING=1")
+    processes.stop()
+    for (name, worker) in workers where processes.pid(of: name) == worker.pid {
+      _ = send(.stop, to: worker)
     }
-
-    // MARK: Inbox
-
-    private func lookIntoInbox() {
-        let now = ContinuousClock.now
-        if inbox == nil, let due = inboxRetryAt, now >= due {
-            do {
-                inbox = try Inbox(folder: spool.folders.inbox)
-                logger.notice("the inbox is watched again")
-            } catch {
-                inboxRetryAt = now + .seconds(2)
-            }
-        }
-        guard let inbox else { return }
-        do {
-            take(try inbox.refresh(now: now), from: inbox)
-        } catch {
-            logger.error("\(error)")
-            self.inbox = nil
-            readyClips = []
-            inboxRetryAt = now + .seconds(2)
-        }
+    let deadline = ContinuousClock.now + WorkerTimes.stop
+    var isKilled = false
+    while !processes.isEmpty {
+      let now = ContinuousClock.now
+      if now >= deadline && !isKilled {
+        logger.warning("not every worker stopped in time: the others are killed")
+        isKilled = true
+        processes.killAll()
+      }
+      let ready = try Poller.wait(
+        for: [.descriptor(signals.descriptor), .socket(workerSocket)],
+        milliseconds: now >= deadline ? 100 : milliseconds(until: deadline, from: now))
+      // Its last words may be that it is done.
+      if ready[1] { try takeMessages(workerSocket, workerMessage) }
+      for ended in processes.reap(now: .now) {
+        logger.info("worker \(ended.how)", metadata: ["worker": "\(ended.name)"])
+      }
+      _ = signals.read()
     }
-
-    // MARK: What failed before
-
-    /// Sees to it that what could not be done is tried again.
-    func retryLater(_ pause: Duration = Daemon.retryPause) {
-        let due = ContinuousClock.now + pause
-        retryAt = min(retryAt ?? due, due)
+    try takeMessages(workerSocket, workerMessage)
+    for job in try spool.store.jobs(in: [.running]) where unrecorded[job.id] == nil {
+      try takeBack(job.id)
     }
-
-    private func retryIfDue(now: ContinuousClock.Instant) {
-        guard let due = retryAt, now >= due else { return }
-        retryAt = nil
-        for (job, outcome) in unrecorded {
-            unrecorded[job] = nil
-            conclude(job, outcome)
-        }
-        attempt("claims cannot be completed") {
-            let (jobs, problems) = try spool.resumeClaims()
-            for problem in problems { logger.warning("\(problem)") }
-            if !problems.isEmpty { retryLater() }
-            jobs.forEach(welcome)
-        }
-        attempt("jobs cannot be delivered") {
-            var failures = 0
-            for job in try spool.store.undelivered() where failures < 3 { failures += deliver(job.id, again: true) ? 0 : 1 }
-        }
-        attempt("jobs without a worker cannot be queued again") {
-            let held = Set(workers.values.compactMap { $0.work?.assignment.job })
-            for job in try spool.store.jobs(in: [.running]) where !held.contains(job.id) && unrecorded[job.id] == nil {
-                try takeBack(job.id)
-            }
-        }
-    }
-
-    /// Does what may fail for a reason outside: says so, and sees to it that it is tried again.
-    func attempt(_ failure: String, job: JobID? = nil, _ action: () throws -> Void) {
-        do {
-            try action()
-        } catch {
-            logger.error("\(failure): \(error)", metadata: job.map { ["job": "\($0)"] })
-            retryLater()
-        }
-    }
-
-    // MARK: Status and stop
-
-    private func showStatus() {
-        guard let counts = try? spool.store.countsByState() else { return }
-        var status =
-            "\(counts[.queued] ?? 0) queued, \(counts[.running] ?? 0) running, \(counts[.done] ?? 0) done, \(counts[.failed] ?? 0) failed"
-        for work in workers.values.sorted(by: { $0.name < $1.name }).compactMap(\.work) {
-            guard let progress = work.progress else { continue }
-            status += "; \(work.assignment.job): \(progress.stage.rawValue) \(progress.step)/\(progress.steps)"
-            if let seconds = progress.secondsLeft, seconds.isFinite { status += ", \(Int(max(0, min(seconds, 1e9)).rounded())) s left" }
-        }
-        serviceManager.show(status)
-    }
-
-    /// Tells the workers to stop, waits for them, and leaves their jobs queued.
-    private func stop() throws {
-        serviceManager.tell("STOPPING=1")
-        processes.stop()
-        for (name, worker) in workers where processes.pid(of: name) == worker.pid { _ = send(.stop, to: worker) }
-        let deadline = ContinuousClock.now + WorkerTimes.stop
-        var isKilled = false
-        while !processes.isEmpty {
-            let now = ContinuousClock.now
-            if now >= deadline && !isKilled {
-                logger.warning("not every worker stopped in time: the others are killed")
-                isKilled = true
-                processes.killAll()
-            }
-            let ready = try Poller.wait(
-                for: [.descriptor(signals.descriptor), .socket(workerSocket)],
-                milliseconds: now >= deadline ? 100 : milliseconds(until: deadline, from: now))
-            // Its last words may be that it is done.
-            if ready[1] { try takeMessages(workerSocket, workerMessage) }
-            for ended in processes.reap(now: .now) {
-                logger.info("worker \(ended.how)", metadata: ["worker": "\(ended.name)"])
-            }
-            _ = signals.read()
-        }
-        try takeMessages(workerSocket, workerMessage)
-        for job in try spool.store.jobs(in: [.running]) where unrecorded[job.id] == nil {
-            try takeBack(job.id)
-        }
-        logger.notice("stopped")
-    }
+    logger.notice("stopped")
+  }
 }

@@ -3,33 +3,37 @@ import Foundation
 
 /// Signals as something to poll and read, instead of interruptions.
 final class SignalDescriptor {
-    let descriptor: Int32
+  let descriptor: Int32
 
-    /// Blocks the signals for this thread and those that it will start.
-    init(_ signals: [Int32]) throws {
-        var set = sigset_t()
-        sigemptyset(&set)
-        for signal in signals { sigaddset(&set, signal) }
-        pthread_sigmask(SIG_BLOCK, &set, nil)
-        descriptor = signalfd(-1, &set, stem_SFD_CLOEXEC | stem_SFD_NONBLOCK)
-        guard descriptor >= 0 else { throw SystemFailure("signals cannot be received") }
+  /// Blocks the signals for this thread and those that it will start.
+  init(_ signals: [Int32]) throws {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in signals { sigaddset(&set, signal) }
+    pthread_sigmask(SIG_BLOCK, &set, nil)
+    descriptor = signalfd(-1, &set, stem_SFD_CLOEXEC | stem_SFD_NONBLOCK)
+    guard descriptor >= 0 else { throw SystemFailure("signals cannot be received") }
+  }
+
+  deinit { close(descriptor) }
+
+  /// The numbers of the signals that have come.
+  func read() -> [Int32] {
+    var signals: [Int32] = []
+    var information = signalfd_siginfo()
+    while Foundation.read(descriptor, &information, MemoryLayout<signalfd_siginfo>.size)
+      == MemoryLayout<signalfd_siginfo>.size
+    {
+      signals.append(Int32(information.ssi_signo))
     }
-
-    deinit { close(descriptor) }
-
-    /// The numbers of the signals that have come.
-    func read() -> [Int32] {
-        var signals: [Int32] = []
-        var information = signalfd_siginfo()
-        while Foundation.read(descriptor, &information, MemoryLayout<signalfd_siginfo>.size) == MemoryLayout<signalfd_siginfo>.size {
-            signals.append(Int32(information.ssi_signo))
-        }
-        return signals
-    }
+    return signals
+  }
 }
 
 /// A system call that failed, in one sentence.
 struct SystemFailure: Error, CustomStringConvertible {
-    let description: String
-    init(_ what: String, code: Int32 = errno) { description = "\(what): \(String(cString: strerror(code)))" }
+  let description: String
+  init(_ what: String, code: Int32 = errno) {
+    description = "\(what): \(String(cString: strerror(code)))"
+  }
 }

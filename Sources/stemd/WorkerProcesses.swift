@@ -3,97 +3,109 @@ import Logging
 
 /// The worker processes that the daemon keeps: starts them, and starts them again when they exit.
 final class WorkerProcesses {
-    private struct Place {
-        var name: String
-        var process: (pid: pid_t, started: ContinuousClock.Instant, isKilled: Bool)?
-        var pause = WorkerTimes.restartPauses.lowerBound
-        var startAt: ContinuousClock.Instant
+  private struct Place {
+    var name: String
+    var process: (pid: pid_t, started: ContinuousClock.Instant, isKilled: Bool)?
+    var pause = WorkerTimes.restartPauses.lowerBound
+    var startAt: ContinuousClock.Instant
+  }
+
+  /// A process that has ended.
+  struct Ended {
+    var name: String
+    var pid: pid_t
+    /// "exited with status 1", "was killed by signal 9 (Killed)".
+    var how: String
+  }
+
+  private let program: WorkerProgram
+  private let endpoint: String
+  private let logger: Logger
+  private var places: [Place]
+  private var isStopping = false
+
+  init(
+    count: Int, program: WorkerProgram, endpoint: String, logger: Logger,
+    now: ContinuousClock.Instant
+  ) {
+    self.program = program
+    self.endpoint = endpoint
+    self.logger = logger
+    places = (1...count).map { Place(name: "worker-\($0)", startAt: now) }
+  }
+
+  /// When `startDue` has something to start.
+  var nextStart: ContinuousClock.Instant? {
+    isStopping ? nil : places.lazy.filter { $0.process == nil }.map(\.startAt).min()
+  }
+
+  var isEmpty: Bool { places.allSatisfy { $0.process == nil } }
+
+  func pid(of name: String) -> pid_t? { places.first { $0.name == name }?.process?.pid }
+
+  /// The processes that were not killed, and since when they run.
+  func startTimes() -> [(name: String, pid: pid_t, started: ContinuousClock.Instant)] {
+    places.compactMap { place in
+      place.process.flatMap { $0.isKilled ? nil : (place.name, $0.pid, $0.started) }
     }
+  }
 
-    /// A process that has ended.
-    struct Ended {
-        var name: String
-        var pid: pid_t
-        /// "exited with status 1", "was killed by signal 9 (Killed)".
-        var how: String
+  func startDue(now: ContinuousClock.Instant) {
+    guard !isStopping else { return }
+    for index in places.indices where places[index].process == nil && places[index].startAt <= now {
+      do {
+        let pid = try program.start(name: places[index].name, endpoint: endpoint)
+        places[index].process = (pid, now, false)
+        logger.info(
+          "worker started as process \(pid)", metadata: ["worker": "\(places[index].name)"])
+      } catch {
+        logger.error("\(error)", metadata: ["worker": "\(places[index].name)"])
+        postpone(index, now: now)
+      }
     }
+  }
 
-    private let program: WorkerProgram
-    private let endpoint: String
-    private let logger: Logger
-    private var places: [Place]
-    private var isStopping = false
-
-    init(count: Int, program: WorkerProgram, endpoint: String, logger: Logger, now: ContinuousClock.Instant) {
-        self.program = program
-        self.endpoint = endpoint
-        self.logger = logger
-        places = (1...count).map { Place(name: "worker-\($0)", startAt: now) }
+  /// Takes note of those that have ended, and when to start them again.
+  func reap(now: ContinuousClock.Instant) -> [Ended] {
+    var ended: [Ended] = []
+    for index in places.indices {
+      guard let process = places[index].process else { continue }
+      var status: Int32 = 0
+      guard waitpid(process.pid, &status, WNOHANG) == process.pid else { continue }
+      ended.append(Ended(name: places[index].name, pid: process.pid, how: Self.describe(status)))
+      places[index].process = nil
+      if now - process.started >= WorkerTimes.youth {
+        places[index].pause = WorkerTimes.restartPauses.lowerBound
+      }
+      postpone(index, now: now)
     }
+    return ended
+  }
 
-    /// When `startDue` has something to start.
-    var nextStart: ContinuousClock.Instant? { isStopping ? nil : places.lazy.filter { $0.process == nil }.map(\.startAt).min() }
+  /// Ends a process at once; its end is noticed by `reap`.
+  func kill(_ name: String) {
+    guard let index = places.firstIndex(where: { $0.name == name }),
+      let process = places[index].process
+    else { return }
+    Foundation.kill(process.pid, SIGKILL)
+    places[index].process?.isKilled = true
+  }
 
-    var isEmpty: Bool { places.allSatisfy { $0.process == nil } }
+  /// From now on nothing is started again.
+  func stop() { isStopping = true }
 
-    func pid(of name: String) -> pid_t? { places.first { $0.name == name }?.process?.pid }
+  func killAll() {
+    for place in places { kill(place.name) }
+  }
 
-    /// The processes that were not killed, and since when they run.
-    func startTimes() -> [(name: String, pid: pid_t, started: ContinuousClock.Instant)] {
-        places.compactMap { place in place.process.flatMap { $0.isKilled ? nil : (place.name, $0.pid, $0.started) } }
-    }
+  private func postpone(_ index: Int, now: ContinuousClock.Instant) {
+    places[index].startAt = now + places[index].pause
+    places[index].pause = min(places[index].pause * 2, WorkerTimes.restartPauses.upperBound)
+  }
 
-    func startDue(now: ContinuousClock.Instant) {
-        guard !isStopping else { return }
-        for index in places.indices where places[index].process == nil && places[index].startAt <= now {
-            do {
-                let pid = try program.start(name: places[index].name, endpoint: endpoint)
-                places[index].process = (pid, now, false)
-                logger.info("worker started as process \(pid)", metadata: ["worker": "\(places[index].name)"])
-            } catch {
-                logger.error("\(error)", metadata: ["worker": "\(places[index].name)"])
-                postpone(index, now: now)
-            }
-        }
-    }
-
-    /// Takes note of those that have ended, and when to start them again.
-    func reap(now: ContinuousClock.Instant) -> [Ended] {
-        var ended: [Ended] = []
-        for index in places.indices {
-            guard let process = places[index].process else { continue }
-            var status: Int32 = 0
-            guard waitpid(process.pid, &status, WNOHANG) == process.pid else { continue }
-            ended.append(Ended(name: places[index].name, pid: process.pid, how: Self.describe(status)))
-            places[index].process = nil
-            if now - process.started >= WorkerTimes.youth { places[index].pause = WorkerTimes.restartPauses.lowerBound }
-            postpone(index, now: now)
-        }
-        return ended
-    }
-
-    /// Ends a process at once; its end is noticed by `reap`.
-    func kill(_ name: String) {
-        guard let index = places.firstIndex(where: { $0.name == name }), let process = places[index].process else { return }
-        Foundation.kill(process.pid, SIGKILL)
-        places[index].process?.isKilled = true
-    }
-
-    /// From now on nothing is started again.
-    func stop() { isStopping = true }
-
-    func killAll() {
-        for place in places { kill(place.name) }
-    }
-
-    private func postpone(_ index: Int, now: ContinuousClock.Instant) {
-        places[index].startAt = now + places[index].pause
-        places[index].pause = min(places[index].pause * 2, WorkerTimes.restartPauses.upperBound)
-    }
-
-    private static func describe(_ status: Int32) -> String {
-        let signal = status & 0x7f
-        if signal == 0 { return "exited with status \(status >> 8 & 0xff)" }
-        return "was killed by signal \(signal) (\(String(cString: strsignal(signal))))"
-    }
+  private static func describe(_ status: Int32) -> String {
+    let signal = status & 0x7f
+    if signal == 0 { return "exited with status \(status >> 8 & 0xff)" }
+    return "was killed by signal \(signal) (\(String(cString: strsignal(signal))))"
+  }
 }

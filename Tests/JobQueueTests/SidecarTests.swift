@@ -4,184 +4,224 @@ import Testing
 @testable import JobQueue
 
 @Suite("Sidecar") struct SidecarTests {
-    func settings(_ text: String, _ fileExtension: String = "yaml") throws -> EditSettings {
-        try Sidecar.settings(from: Array(text.utf8), fileExtension: fileExtension)
+  func settings(_ text: String, _ fileExtension: String = "yaml") throws -> EditSettings {
+    try Sidecar.settings(from: Array(text.utf8), fileExtension: fileExtension)
+  }
+
+  func error(_ text: String, _ fileExtension: String = "yaml") -> String {
+    do {
+      return "accepted: \(try settings(text, fileExtension))"
+    } catch {
+      return "\(error)"
     }
+  }
 
-    func error(_ text: String, _ fileExtension: String = "yaml") -> String {
-        do {
-            return "accepted: \(try settings(text, fileExtension))"
-        } catch {
-            return "\(error)"
-        }
+  @Test("a .txt is the prompt alone, trimmed and on one line")
+  func promptAlone() throws {
+    #expect(try settings("  a red car\n", "txt") == EditSettings(prompt: "a red car"))
+    #expect(try settings("\u{feff}a red\r\n  car\n\n", "TXT").prompt == "a red car")
+    #expect(
+      try settings("a: b, c => d", "txt") == EditSettings(prompt: "d", sourcePrompt: "a: b, c"))
+    #expect(try settings("=> d", "txt") == EditSettings(prompt: "d", sourcePrompt: ""))
+  }
+
+  @Test(
+    "a .txt without a prompt, or with two arrows, is refused",
+    arguments: ["", " \n ", "a =>", "a => b => c"])
+  func badPromptAlone(text: String) {
+    #expect(throws: SidecarError.self) { try settings(text, "txt") }
+  }
+
+  @Test("YAML and JSON take every key")
+  func everyKey() throws {
+    let expected = EditSettings(
+      prompt: "a red car", sourcePrompt: "a car", negativePrompt: "blur", method: .reconstruct,
+      inversion: .spatialTemporal,
+      steps: 20,
+      guidance: 3.5, frames: 8, size: FrameSize(width: 512, height: 320), seed: .max, bases: 64,
+      iterations: 3, model: "tiny-world")
+    #expect(
+      try settings(
+        """
+        # how to edit it
+        prompt: a red car
+        source_prompt: "a car"
+        negative_prompt: 'blur'
+        method: reconstruct
+        inversion: spatial-temporal
+        steps: 20
+        guidance: 3.5
+        frames: 8
+        size: 512x320
+        seed: 18446744073709551615
+        bases: 64
+        iterations: 3
+        model: tiny-world
+        """) == expected)
+    #expect(
+      try settings(
+        """
+        {"prompt": "a red car", "source_prompt": "a car", "negative_prompt": "blur", "method": "reconstruct",
+         "inversion": "spatial-temporal", "steps": 20, "guidance": 3.5, "frames": 8, "size": "512x320",
+         "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world"}
+        """, "json") == expected)
+    #expect(try settings("prompt: x") == EditSettings(prompt: "x"))
+  }
+
+  @Test("YAML's words mean what their key wants them to")
+  func words() throws {
+    #expect(try settings("prompt: 42").prompt == "42")
+    #expect(try settings("prompt: yes").prompt == "yes")
+    #expect(try settings("prompt: no\nnegative_prompt: 1e1").negativePrompt == "1e1")
+    #expect(try settings("prompt: x\nsteps: 1e1").steps == 10)
+    #expect(try settings("prompt: x\nguidance: 7").guidance == 7)
+    #expect(try settings("prompt: x\nmodel: 1.5").model == "1.5")
+    #expect(try settings("prompt: |\n  a red\n  car\n").prompt == "a red car")
+    #expect(try settings("prompt: x\nframes:\nsize: ~").frames == nil)
+    #expect(try settings("{prompt: x, steps: 5}").steps == 5)
+    #expect(
+      try settings("a: &p x\nprompt: *p".replacing("a:", with: "source_prompt:")).prompt == "x")
+  }
+
+  @Test("an unknown key is named, with the key that was meant and all that there are")
+  func unknownKey() {
+    #expect(
+      error("promt: x")
+        == "unknown key 'promt': did you mean 'prompt'? A sidecar takes prompt, source_prompt, negative_prompt, method, "
+        + "inversion, steps, guidance, frames, size, seed, bases, iterations, model")
+    #expect(
+      error(#"{"Source-Prompt": "x", "prompt": "y"}"#, "json").contains(
+        "did you mean 'source_prompt'?"))
+    #expect(error("prompt: x\ncolour: red").hasPrefix("unknown key 'colour': A sidecar takes"))
+  }
+
+  @Test(
+    "a bad value's error names its key and what it takes",
+    arguments: [
+      ("steps", "0"), ("steps", "1001"), ("steps", "-1"), ("steps", "2.5"), ("steps", "many"),
+      ("steps", "'50'"), ("steps", "[1]"),
+      ("guidance", "101"), ("guidance", "-0.5"), ("guidance", ".nan"), ("guidance", ".inf"),
+      ("guidance", "nan"), ("frames", "0"),
+      ("size", "512"), ("size", "500x320"), ("size", "0x8"), ("size", "8200x8"), ("size", "8x8x8"),
+      ("seed", "-1"),
+      ("seed", "18446744073709551616"), ("bases", "0"), ("bases", "65537"), ("iterations", "0"),
+      ("iterations", "1001"),
+      ("model", "a/b"), ("model", ".hidden"), ("model", ".."), ("model", "''"), ("method", "magic"),
+      ("inversion", "{a: b}"),
+      ("source_prompt", "[a, b]"), ("negative_prompt", "{a: b}"),
+      ("steps", "99999999999999999999999"),
+    ])
+  func badValue(key: String, value: String) {
+    let message = error("prompt: x\n\(key): \(value)")
+    #expect(message.hasPrefix("'\(key)' takes "), "\(message)")
+    #expect(message.contains(", not "), "\(message)")
+  }
+
+  @Test(
+    "a wrong type in JSON is refused with its key",
+    arguments: [
+      ("steps", "\"5\""), ("steps", "true"), ("prompt", "42"), ("prompt", "[\"a\"]"),
+      ("prompt", "null"), ("seed", "1.5"),
+      ("size", "[8,8]"),
+    ])
+  func wrongType(key: String, value: String) {
+    let json =
+      key == "prompt" ? "{\"prompt\": \(value)}" : "{\"prompt\": \"x\", \"\(key)\": \(value)}"
+    #expect(error(json, "json").hasPrefix("'\(key)' takes "), "\(error(json, "json"))")
+  }
+
+  @Test("a key that stands there twice is refused, however it is spelled")
+  func duplicates() {
+    #expect(error("prompt: x\nsteps: 5\nsteps: 6").contains("'steps' stands there twice"))
+    #expect(
+      error(#"{"prompt": "x", "steps": 5, "steps": 6}"#, "json").contains(
+        "'steps' stands there twice"))
+    #expect(
+      error(#"{"prompt": "a \"prompt\": b", "steps": 5, "st\u0065ps": 6}"#, "json").contains(
+        "'steps' stands there twice"))
+    #expect(error(#"{"prompt": "\"steps\": {", "steps": 5}"#, "json").hasPrefix("accepted"))
+  }
+
+  @Test("a syntax error names its line")
+  func syntaxError() {
+    #expect(
+      error("prompt: x\nsteps: [1\n").contains("not YAML, line "),
+      "\(error("prompt: x\nsteps: [1\n"))")
+    #expect(error("prompt: a: b").contains("line 1"))
+    #expect(error("{\"prompt\": ", "json").contains("not JSON"))
+    #expect(error("{\"prompt\": \"x\", \"guidance\": NaN}", "json").contains("not JSON"))
+  }
+
+  @Test(
+    "what is no mapping is refused",
+    arguments: [
+      ("", "yaml"), ("# nothing", "yaml"), ("a prompt", "yaml"), ("[a]", "yaml"), ("", "json"),
+      ("[]", "json"), ("\"x\"", "json"),
+      ("3", "json"), ("a: 1\n---\nb: 2", "yaml"),
+    ])
+  func noMapping(text: String, fileExtension: String) {
+    #expect(throws: SidecarError.self) { try settings(text, fileExtension) }
+  }
+
+  @Test("a prompt is required, and more than white space")
+  func promptRequired() {
+    #expect(error("steps: 5").contains("'prompt' is missing"))
+    #expect(error("prompt: ''").contains("prompt is empty"))
+    #expect(error("prompt:").hasPrefix("'prompt' takes"))
+    #expect(error("prompt: \"a\\0b\"").contains("control character"))
+  }
+
+  @Test("text in another encoding, or too much of it, is refused")
+  func encoding() {
+    #expect(
+      "\(#expect(throws: SidecarError.self) { try Sidecar.settings(from: [0x61, 0xe4], fileExtension: "txt") }!)"
+        .contains("UTF-8"))
+    #expect(
+      "\(#expect(throws: SidecarError.self) { try Sidecar.settings(from: [0xff, 0xfe, 0x61, 0], fileExtension: "txt") }!)"
+        .contains(
+          "UTF-16"))
+    #expect(error(String(repeating: "a", count: 65537), "txt").contains("64 KiB"))
+    #expect(error(String(repeating: "a", count: 65536), "txt").hasPrefix("accepted"))
+  }
+
+  @Test(
+    "a bomb costs nothing",
+    arguments: [
+      (String(repeating: "[", count: 60000), "yaml"),
+      (String(repeating: "{", count: 60000), "yaml"),
+      (String(repeating: "- ", count: 30000), "yaml"),
+      (String(repeating: "? ", count: 30000), "yaml"),
+      (String(repeating: "{a: ", count: 15000), "yaml"),
+      (String(repeating: "[", count: 60000), "json"),
+      ("{\"prompt\":" + String(repeating: "[", count: 60000), "json"),
+      (String(repeating: "{\"a\":", count: 12000), "json"),
+      (String(repeating: "&a ", count: 20000), "yaml"),
+      ("prompt: x\nseed: " + String(repeating: "9", count: 60000), "yaml"),
+      ("{\"prompt\": \"x\", \"seed\": " + String(repeating: "9", count: 60000) + "}", "json"),
+      ("{\"prompt\": \"x\", \"guidance\": 1e99999}", "json"),
+      ((0..<362).map { String(repeating: " ", count: $0) + "a:\n" }.joined(), "yaml"),
+    ])
+  func deepNesting(text: String, fileExtension: String) {
+    #expect(throws: SidecarError.self) { try settings(text, fileExtension) }
+  }
+
+  @Test("a billion laughs are refused, as values and as keys")
+  func billionLaughs() {
+    var lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for i in 1..<30 {
+      lines.append(
+        "a\(i): &a\(i) [" + Array(repeating: "*a\(i - 1)", count: 10).joined(separator: ", ") + "]")
     }
+    let laughs = lines.joined(separator: "\n")
+    #expect(error(laughs).contains("aliases"))
+    #expect(error(laughs + "\n? *a29\n: x").contains("aliases"))
+    #expect(error("a: &a [x]\nb: &b [*a, *a]\n? *b\n: x").contains("no word"))
+  }
 
-    @Test("a .txt is the prompt alone, trimmed and on one line")
-    func promptAlone() throws {
-        #expect(try settings("  a red car\n", "txt") == EditSettings(prompt: "a red car"))
-        #expect(try settings("\u{feff}a red\r\n  car\n\n", "TXT").prompt == "a red car")
-        #expect(try settings("a: b, c => d", "txt") == EditSettings(prompt: "d", sourcePrompt: "a: b, c"))
-        #expect(try settings("=> d", "txt") == EditSettings(prompt: "d", sourcePrompt: ""))
-    }
-
-    @Test("a .txt without a prompt, or with two arrows, is refused", arguments: ["", " \n ", "a =>", "a => b => c"])
-    func badPromptAlone(text: String) { #expect(throws: SidecarError.self) { try settings(text, "txt") } }
-
-    @Test("YAML and JSON take every key")
-    func everyKey() throws {
-        let expected = EditSettings(
-            prompt: "a red car", sourcePrompt: "a car", negativePrompt: "blur", method: .reconstruct, inversion: .spatialTemporal,
-            steps: 20,
-            guidance: 3.5, frames: 8, size: FrameSize(width: 512, height: 320), seed: .max, bases: 64, iterations: 3, model: "tiny-world")
-        #expect(
-            try settings(
-                """
-                # how to edit it
-                prompt: a red car
-                source_prompt: "a car"
-                negative_prompt: 'blur'
-                method: reconstruct
-                inversion: spatial-temporal
-                steps: 20
-                guidance: 3.5
-                frames: 8
-                size: 512x320
-                seed: 18446744073709551615
-                bases: 64
-                iterations: 3
-                model: tiny-world
-                """) == expected)
-        #expect(
-            try settings(
-                """
-                {"prompt": "a red car", "source_prompt": "a car", "negative_prompt": "blur", "method": "reconstruct",
-                 "inversion": "spatial-temporal", "steps": 20, "guidance": 3.5, "frames": 8, "size": "512x320",
-                 "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world"}
-                """, "json") == expected)
-        #expect(try settings("prompt: x") == EditSettings(prompt: "x"))
-    }
-
-    @Test("YAML's words mean what their key wants them to")
-    func words() throws {
-        #expect(try settings("prompt: 42").prompt == "42")
-        #expect(try settings("prompt: yes").prompt == "yes")
-        #expect(try settings("prompt: no\nnegative_prompt: 1e1").negativePrompt == "1e1")
-        #expect(try settings("prompt: x\nsteps: 1e1").steps == 10)
-        #expect(try settings("prompt: x\nguidance: 7").guidance == 7)
-        #expect(try settings("prompt: x\nmodel: 1.5").model == "1.5")
-        #expect(try settings("prompt: |\n  a red\n  car\n").prompt == "a red car")
-        #expect(try settings("prompt: x\nframes:\nsize: ~").frames == nil)
-        #expect(try settings("{prompt: x, steps: 5}").steps == 5)
-        #expect(try settings("a: &p x\nprompt: *p".replacing("a:", with: "source_prompt:")).prompt == "x")
-    }
-
-    @Test("an unknown key is named, with the key that was meant and all that there are")
-    func unknownKey() {
-        #expect(
-            error("promt: x")
-                == "unknown key 'promt': did you mean 'prompt'? A sidecar takes prompt, source_prompt, negative_prompt, method, "
-                + "inversion, steps, guidance, frames, size, seed, bases, iterations, model")
-        #expect(error(#"{"Source-Prompt": "x", "prompt": "y"}"#, "json").contains("did you mean 'source_prompt'?"))
-        #expect(error("prompt: x\ncolour: red").hasPrefix("unknown key 'colour': A sidecar takes"))
-    }
-
-    @Test(
-        "a bad value's error names its key and what it takes",
-        arguments: [
-            ("steps", "0"), ("steps", "1001"), ("steps", "-1"), ("steps", "2.5"), ("steps", "many"), ("steps", "'50'"), ("steps", "[1]"),
-            ("guidance", "101"), ("guidance", "-0.5"), ("guidance", ".nan"), ("guidance", ".inf"), ("guidance", "nan"), ("frames", "0"),
-            ("size", "512"), ("size", "500x320"), ("size", "0x8"), ("size", "8200x8"), ("size", "8x8x8"), ("seed", "-1"),
-            ("seed", "18446744073709551616"), ("bases", "0"), ("bases", "65537"), ("iterations", "0"), ("iterations", "1001"),
-            ("model", "a/b"), ("model", ".hidden"), ("model", ".."), ("model", "''"), ("method", "magic"), ("inversion", "{a: b}"),
-            ("source_prompt", "[a, b]"), ("negative_prompt", "{a: b}"), ("steps", "99999999999999999999999"),
-        ])
-    func badValue(key: String, value: String) {
-        let message = error("prompt: x\n\(key): \(value)")
-        #expect(message.hasPrefix("'\(key)' takes "), "\(message)")
-        #expect(message.contains(", not "), "\(message)")
-    }
-
-    @Test(
-        "a wrong type in JSON is refused with its key",
-        arguments: [
-            ("steps", "\"5\""), ("steps", "true"), ("prompt", "42"), ("prompt", "[\"a\"]"), ("prompt", "null"), ("seed", "1.5"),
-            ("size", "[8,8]"),
-        ])
-    func wrongType(key: String, value: String) {
-        let json = key == "prompt" ? "{\"prompt\": \(value)}" : "{\"prompt\": \"x\", \"\(key)\": \(value)}"
-        #expect(error(json, "json").hasPrefix("'\(key)' takes "), "\(error(json, "json"))")
-    }
-
-    @Test("a key that stands there twice is refused, however it is spelled")
-    func duplicates() {
-        #expect(error("prompt: x\nsteps: 5\nsteps: 6").contains("'steps' stands there twice"))
-        #expect(error(#"{"prompt": "x", "steps": 5, "steps": 6}"#, "json").contains("'steps' stands there twice"))
-        #expect(error(#"{"prompt": "a \"prompt\": b", "steps": 5, "st\u0065ps": 6}"#, "json").contains("'steps' stands there twice"))
-        #expect(error(#"{"prompt": "\"steps\": {", "steps": 5}"#, "json").hasPrefix("accepted"))
-    }
-
-    @Test("a syntax error names its line")
-    func syntaxError() {
-        #expect(error("prompt: x\nsteps: [1\n").contains("not YAML, line "), "\(error("prompt: x\nsteps: [1\n"))")
-        #expect(error("prompt: a: b").contains("line 1"))
-        #expect(error("{\"prompt\": ", "json").contains("not JSON"))
-        #expect(error("{\"prompt\": \"x\", \"guidance\": NaN}", "json").contains("not JSON"))
-    }
-
-    @Test(
-        "what is no mapping is refused",
-        arguments: [
-            ("", "yaml"), ("# nothing", "yaml"), ("a prompt", "yaml"), ("[a]", "yaml"), ("", "json"), ("[]", "json"), ("\"x\"", "json"),
-            ("3", "json"), ("a: 1\n---\nb: 2", "yaml"),
-        ])
-    func noMapping(text: String, fileExtension: String) { #expect(throws: SidecarError.self) { try settings(text, fileExtension) } }
-
-    @Test("a prompt is required, and more than white space")
-    func promptRequired() {
-        #expect(error("steps: 5").contains("'prompt' is missing"))
-        #expect(error("prompt: ''").contains("prompt is empty"))
-        #expect(error("prompt:").hasPrefix("'prompt' takes"))
-        #expect(error("prompt: \"a\\0b\"").contains("control character"))
-    }
-
-    @Test("text in another encoding, or too much of it, is refused")
-    func encoding() {
-        #expect(
-            "\(#expect(throws: SidecarError.self) { try Sidecar.settings(from: [0x61, 0xe4], fileExtension: "txt") }!)".contains("UTF-8"))
-        #expect(
-            "\(#expect(throws: SidecarError.self) { try Sidecar.settings(from: [0xff, 0xfe, 0x61, 0], fileExtension: "txt") }!)".contains(
-                "UTF-16"))
-        #expect(error(String(repeating: "a", count: 65537), "txt").contains("64 KiB"))
-        #expect(error(String(repeating: "a", count: 65536), "txt").hasPrefix("accepted"))
-    }
-
-    @Test(
-        "a bomb costs nothing",
-        arguments: [
-            (String(repeating: "[", count: 60000), "yaml"), (String(repeating: "{", count: 60000), "yaml"),
-            (String(repeating: "- ", count: 30000), "yaml"), (String(repeating: "? ", count: 30000), "yaml"),
-            (String(repeating: "{a: ", count: 15000), "yaml"), (String(repeating: "[", count: 60000), "json"),
-            ("{\"prompt\":" + String(repeating: "[", count: 60000), "json"), (String(repeating: "{\"a\":", count: 12000), "json"),
-            (String(repeating: "&a ", count: 20000), "yaml"), ("prompt: x\nseed: " + String(repeating: "9", count: 60000), "yaml"),
-            ("{\"prompt\": \"x\", \"seed\": " + String(repeating: "9", count: 60000) + "}", "json"),
-            ("{\"prompt\": \"x\", \"guidance\": 1e99999}", "json"),
-            ((0..<362).map { String(repeating: " ", count: $0) + "a:\n" }.joined(), "yaml"),
-        ])
-    func deepNesting(text: String, fileExtension: String) { #expect(throws: SidecarError.self) { try settings(text, fileExtension) } }
-
-    @Test("a billion laughs are refused, as values and as keys")
-    func billionLaughs() {
-        var lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
-        for i in 1..<30 { lines.append("a\(i): &a\(i) [" + Array(repeating: "*a\(i - 1)", count: 10).joined(separator: ", ") + "]") }
-        let laughs = lines.joined(separator: "\n")
-        #expect(error(laughs).contains("aliases"))
-        #expect(error(laughs + "\n? *a29\n: x").contains("aliases"))
-        #expect(error("a: &a [x]\nb: &b [*a, *a]\n? *b\n: x").contains("no word"))
-    }
-
-    @Test("stars and ampersands are plain text in a prompt")
-    func emphasis() throws {
-        let text = "a *very* *very* *very* *very* *very* *very* *very* *very* *very* *very* red car & a &dog"
-        #expect(try settings("prompt: \(text)").prompt == text)
-    }
+  @Test("stars and ampersands are plain text in a prompt")
+  func emphasis() throws {
+    let text =
+      "a *very* *very* *very* *very* *very* *very* *very* *very* *very* *very* red car & a &dog"
+    #expect(try settings("prompt: \(text)").prompt == text)
+  }
 }

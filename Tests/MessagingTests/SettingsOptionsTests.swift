@@ -4,38 +4,43 @@ import Testing
 @testable import stemctl
 
 @Suite struct SettingsOptionsTests {
-    @Test("a prompt alone gives the defaults")
-    func defaults() throws {
-        #expect(try SettingsOptions.parse(["--prompt", "a fox"]).settings == EditSettings(prompt: "a fox"))
-    }
+  @Test("a prompt alone gives the defaults")
+  func defaults() throws {
+    #expect(
+      try SettingsOptions.parse(["--prompt", "a fox"]).settings == EditSettings(prompt: "a fox"))
+  }
 
-    @Test(
-        "a value out of its limits is refused with what the option takes",
-        arguments: [
-            (["--prompt", " \n"], "--prompt takes"),
-            (["--steps", "0"], "--steps takes a whole number from 1 to 1000, not 0."),
-            (["--steps", "1001"], "--steps takes a whole number from 1 to 1000, not 1001."),
-            (["--guidance", "100.5"], "--guidance takes a number from 0 to 100, not 100.5."),
-            (["--guidance", "nan"], "--guidance takes a number from 0 to 100, not nan."),
-            (["--frames", "0"], "--frames takes a whole number from 1 on, not 0."),
-            (["--size", "100x64"], "--size takes WIDTHxHEIGHT, both multiples of 8 from 8 to 8192, not 100x64."),
-            (["--size", "64x8200"], "not 64x8200."),
-            (["--bases", "0"], "--bases takes a whole number from 1 to 65536, not 0."),
-            (["--iterations", "0"], "--iterations takes a whole number from 1 to 1000, not 0."),
-            (["--size", "big"], "The value 'big' is invalid for '--size <WxH>'"),
-            (["--seed=-1"], "The value '-1' is invalid for '--seed <seed>'"),
-            (["--method", "magic"], "one of 'reconstruct' and 'tokenflow'"),
-        ])
-    func limits(arguments: [String], sentence: String) throws {
-        let error = #expect(throws: (any Error).self) {
-            try SettingsOptions.parse(arguments.contains("--prompt") ? arguments : ["--prompt", "p"] + arguments)
-        }
-        let message = SettingsOptions.message(for: try #require(error))
-        #expect(message.contains(sentence), "\(message)")
+  @Test(
+    "a value out of its limits is refused with what the option takes",
+    arguments: [
+      (["--prompt", " \n"], "--prompt takes"),
+      (["--steps", "0"], "--steps takes a whole number from 1 to 1000, not 0."),
+      (["--steps", "1001"], "--steps takes a whole number from 1 to 1000, not 1001."),
+      (["--guidance", "100.5"], "--guidance takes a number from 0 to 100, not 100.5."),
+      (["--guidance", "nan"], "--guidance takes a number from 0 to 100, not nan."),
+      (["--frames", "0"], "--frames takes a whole number from 1 on, not 0."),
+      (
+        ["--size", "100x64"],
+        "--size takes WIDTHxHEIGHT, both multiples of 8 from 8 to 8192, not 100x64."
+      ),
+      (["--size", "64x8200"], "not 64x8200."),
+      (["--bases", "0"], "--bases takes a whole number from 1 to 65536, not 0."),
+      (["--iterations", "0"], "--iterations takes a whole number from 1 to 1000, not 0."),
+      (["--size", "big"], "The value 'big' is invalid for '--size <WxH>'"),
+      (["--seed=-1"], "The value '-1' is invalid for '--seed <seed>'"),
+      (["--method", "magic"], "one of 'reconstruct' and 'tokenflow'"),
+    ])
+  func limits(arguments: [String], sentence: String) throws {
+    let error = #expect(throws: (any Error).self) {
+      try SettingsOptions.parse(
+        arguments.contains("--prompt") ? arguments : ["--prompt", "p"] + arguments)
     }
+    let message = SettingsOptions.message(for: try #require(error))
+    #expect(message.contains(sentence), "\(message)")
+  }
 
-    @Test("a prompt is required")
-    func required() {
-        #expect(throws: (any Error).self) { try SettingsOptions.parse([]) }
-    }
+  @Test("a prompt is required")
+  func required() {
+    #expect(throws: (any Error).self) { try SettingsOptions.parse([]) }
+  }
 }

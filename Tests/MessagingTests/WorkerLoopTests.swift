@@ -8,229 +8,257 @@ import Testing
 @testable import stem_worker
 
 @Suite struct WorkerLoopTests {
-    let folder: TemporaryFolder
-    let router: MessageSocket
-    static let figures = EditFigures(frames: 1, size: FrameSize(width: 8, height: 8), frameRate: 24)
+  let folder: TemporaryFolder
+  let router: MessageSocket
+  static let figures = EditFigures(frames: 1, size: FrameSize(width: 8, height: 8), frameRate: 24)
 
-    init() throws {
-        folder = try TemporaryFolder()
-        router = try MessageSocket(.router, context: MessagingContext())
-        try router.bind(folder.endpoint())
+  init() throws {
+    folder = try TemporaryFolder()
+    router = try MessageSocket(.router, context: MessagingContext())
+    try router.bind(folder.endpoint())
+  }
+
+  /// Work that a test prescribes.
+  struct Work: EditPerforming {
+    let work:
+      @Sendable (Assignment, (LogLevel, String) -> Void, (EditProgress) throws -> Void) throws ->
+        EditFigures
+
+    func perform(
+      _ assignment: Assignment, log: (LogLevel, String) -> Void,
+      progress: (EditProgress) throws -> Void
+    ) throws -> EditFigures {
+      try work(assignment, log, progress)
     }
+  }
 
-    /// Work that a test prescribes.
-    struct Work: EditPerforming {
-        let work: @Sendable (Assignment, (LogLevel, String) -> Void, (EditProgress) throws -> Void) throws -> EditFigures
+  func assignment(_ job: String = "j1") -> Assignment {
+    Assignment(
+      job: JobID(rawValue: job), settings: EditSettings(prompt: "p"), sourcePath: "/s",
+      resultFolder: "/r", modelFolder: "/m")
+  }
 
-        func perform(
-            _ assignment: Assignment, log: (LogLevel, String) -> Void, progress: (EditProgress) throws -> Void
-        ) throws -> EditFigures {
-            try work(assignment, log, progress)
-        }
+  func tell(_ message: DaemonMessage) throws {
+    #expect(try router.send([Data("w".utf8), MessageCoding.encode(message)]))
+  }
+
+  /// The worker's next message that is not a heartbeat.
+  func next() throws -> WorkerMessage {
+    while true {
+      let message = try MessageCoding.decode(WorkerMessage.self, from: router.next()[1])
+      if case .heartbeat = message { continue }
+      return message
     }
+  }
 
-    func assignment(_ job: String = "j1") -> Assignment {
-        Assignment(
-            job: JobID(rawValue: job), settings: EditSettings(prompt: "p"), sourcePath: "/s", resultFolder: "/r", modelFolder: "/m")
-    }
+  /// The loop on a thread of its own, until it is told to stop.
+  func withLoop(
+    _ work:
+      @escaping @Sendable (Assignment, (LogLevel, String) -> Void, (EditProgress) throws -> Void)
+      throws -> EditFigures,
+    _ body: () throws -> Void
+  ) throws {
+    let connection = try WorkerConnection(endpoint: folder.endpoint(), name: "w", threads: 1)
+    let ended = DispatchSemaphore(value: 0)
+    Thread {
+      WorkerLoop(connection: connection, performer: Work(work: work)).run()
+      ended.signal()
+    }.start()
+    #expect(try next() == .ready(pid: getpid(), threads: 1))
+    try body()
+    try tell(.stop)
+    #expect(ended.wait(timeout: .now() + patience) == .success)
+  }
 
-    func tell(_ message: DaemonMessage) throws {
-        #expect(try router.send([Data("w".utf8), MessageCoding.encode(message)]))
+  @Test("an assignment's log, progress and figures reach the daemon, and the next one follows")
+  func success() throws {
+    let progress = EditProgress(stage: .invert, step: 1, steps: 2, frames: 3)
+    try withLoop { _, log, report in
+      log(.notice, "it begins")
+      try report(progress)
+      return Self.figures
+    } _: {
+      for name in ["j1", "j2"] {
+        let job = JobID(rawValue: name)
+        try tell(.run(assignment(name)))
+        #expect(try next() == .log(job: job, level: .notice, message: "it begins"))
+        #expect(try next() == .progress(job: job, progress))
+        #expect(try next() == .done(job: job, figures: Self.figures))
+      }
     }
+  }
 
-    /// The worker's next message that is not a heartbeat.
-    func next() throws -> WorkerMessage {
-        while true {
-            let message = try MessageCoding.decode(WorkerMessage.self, from: router.next()[1])
-            if case .heartbeat = message { continue }
-            return message
-        }
+  @Test("an error becomes a failure with its sentence, and tells whether another attempt may help")
+  func failures() throws {
+    try withLoop { assignment, _, _ in
+      switch assignment.job.rawValue {
+      case "bad": throw EditFailure(message: "This is no video.", mayPass: false)
+      case "busy": throw EditFailure(message: "Memory is short.", mayPass: true)
+      case "full": throw POSIXError(.ENOSPC)
+      case "long":
+        throw EditFailure(message: String(repeating: "x", count: 3_000_000), mayPass: false)
+      default: throw CancellationError()
+      }
+    } _: {
+      let outcomes = try ["bad", "busy", "full", "long", "interrupted"].map { name in
+        try tell(.run(assignment(name)))
+        return try next()
+      }
+      #expect(
+        outcomes[0]
+          == .failed(job: JobID(rawValue: "bad"), error: "This is no video.", mayPass: false))
+      #expect(
+        outcomes[1]
+          == .failed(job: JobID(rawValue: "busy"), error: "Memory is short.", mayPass: true))
+      guard case .failed(_, _, mayPass: true) = outcomes[2],
+        case .failed(_, let long, mayPass: false) = outcomes[3],
+        // Nobody cancelled it.
+        case .failed(_, _, mayPass: true) = outcomes[4]
+      else {
+        Issue.record("\(outcomes)")
+        return
+      }
+      #expect(long.count == 4001)
     }
+  }
 
-    /// The loop on a thread of its own, until it is told to stop.
-    func withLoop(
-        _ work: @escaping @Sendable (Assignment, (LogLevel, String) -> Void, (EditProgress) throws -> Void) throws -> EditFigures,
-        _ body: () throws -> Void
-    ) throws {
-        let connection = try WorkerConnection(endpoint: folder.endpoint(), name: "w", threads: 1)
-        let ended = DispatchSemaphore(value: 0)
-        Thread {
-            WorkerLoop(connection: connection, performer: Work(work: work)).run()
-            ended.signal()
-        }.start()
-        #expect(try next() == .ready(pid: getpid(), threads: 1))
-        try body()
-        try tell(.stop)
-        #expect(ended.wait(timeout: .now() + patience) == .success)
+  @Test("a cancelled job stops at its next step and says so")
+  func cancellation() throws {
+    try withLoop { _, _, report in
+      var step = 0
+      while true {
+        step += 1
+        try report(EditProgress(stage: .edit, step: step, steps: .max, frames: 1))
+      }
+    } _: {
+      try tell(.run(assignment()))
+      guard case .progress = try next() else {
+        Issue.record("no progress")
+        return
+      }
+      try tell(.cancel(job: JobID(rawValue: "j1")))
+      var last = try next()
+      while case .progress = last { last = try next() }
+      #expect(last == .cancelled(job: JobID(rawValue: "j1")))
     }
+  }
 
-    @Test("an assignment's log, progress and figures reach the daemon, and the next one follows")
-    func success() throws {
-        let progress = EditProgress(stage: .invert, step: 1, steps: 2, frames: 3)
-        try withLoop { _, log, report in
-            log(.notice, "it begins")
-            try report(progress)
-            return Self.figures
-        } _: {
-            for name in ["j1", "j2"] {
-                let job = JobID(rawValue: name)
-                try tell(.run(assignment(name)))
-                #expect(try next() == .log(job: job, level: .notice, message: "it begins"))
-                #expect(try next() == .progress(job: job, progress))
-                #expect(try next() == .done(job: job, figures: Self.figures))
-            }
-        }
+  @Test("what fails because of a cancellation counts as cancelled")
+  func failureByCancellation() throws {
+    try withLoop { _, _, report in
+      do {
+        while true { try report(EditProgress(stage: .edit, step: 1, steps: 2, frames: 1)) }
+      } catch {
+        throw EditFailure(message: "The decoder was killed.", mayPass: true)
+      }
+    } _: {
+      try tell(.run(assignment()))
+      try tell(.cancel(job: JobID(rawValue: "j1")))
+      var last = try next()
+      while case .progress = last { last = try next() }
+      #expect(last == .cancelled(job: JobID(rawValue: "j1")))
     }
+  }
 
-    @Test("an error becomes a failure with its sentence, and tells whether another attempt may help")
-    func failures() throws {
-        try withLoop { assignment, _, _ in
-            switch assignment.job.rawValue {
-            case "bad": throw EditFailure(message: "This is no video.", mayPass: false)
-            case "busy": throw EditFailure(message: "Memory is short.", mayPass: true)
-            case "full": throw POSIXError(.ENOSPC)
-            case "long": throw EditFailure(message: String(repeating: "x", count: 3_000_000), mayPass: false)
-            default: throw CancellationError()
-            }
-        } _: {
-            let outcomes = try ["bad", "busy", "full", "long", "interrupted"].map { name in
-                try tell(.run(assignment(name)))
-                return try next()
-            }
-            #expect(outcomes[0] == .failed(job: JobID(rawValue: "bad"), error: "This is no video.", mayPass: false))
-            #expect(outcomes[1] == .failed(job: JobID(rawValue: "busy"), error: "Memory is short.", mayPass: true))
-            guard case .failed(_, _, mayPass: true) = outcomes[2], case .failed(_, let long, mayPass: false) = outcomes[3],
-                // Nobody cancelled it.
-                case .failed(_, _, mayPass: true) = outcomes[4]
-            else {
-                Issue.record("\(outcomes)")
-                return
-            }
-            #expect(long.count == 4001)
-        }
+  @Test("progress is thinned to five messages a second, but every stage is told")
+  func throttle() {
+    var throttle = ProgressThrottle()
+    let start = SuspendingClock.now
+    let passed = [
+      (EditProgress.Stage.invert, 0), (.invert, 199), (.invert, 200), (.edit, 201), (.edit, 400),
+    ].map {
+      stage, milliseconds in
+      throttle.passes(
+        EditProgress(stage: stage, step: milliseconds, steps: 500, frames: 1),
+        at: start + .milliseconds(milliseconds))
     }
+    #expect(passed == [true, false, true, true, false])
+  }
 
-    @Test("a cancelled job stops at its next step and says so")
-    func cancellation() throws {
-        try withLoop { _, _, report in
-            var step = 0
-            while true {
-                step += 1
-                try report(EditProgress(stage: .edit, step: step, steps: .max, frames: 1))
-            }
-        } _: {
-            try tell(.run(assignment()))
-            guard case .progress = try next() else {
-                Issue.record("no progress")
-                return
-            }
-            try tell(.cancel(job: JobID(rawValue: "j1")))
-            var last = try next()
-            while case .progress = last { last = try next() }
-            #expect(last == .cancelled(job: JobID(rawValue: "j1")))
-        }
-    }
+  @Test("the program answers an assignment and ends at once when told to stop")
+  func program() throws {
+    let process = Process()
+    process.executableURL = Program.url("stem-worker")
+    process.arguments = [
+      "run", "--endpoint", folder.endpoint(), "--name", "w", "--threads", "3", "--parent",
+      "\(getpid())",
+    ]
+    try process.run()
+    defer { if process.isRunning { process.terminate() } }
+    #expect(try next() == .ready(pid: process.processIdentifier, threads: 3))
+    try tell(.run(assignment()))
+    // There is no clip; what else the program has to say before it finds out is its own affair.
+    var message = try next()
+    while [.progress, .log].contains(message.kind) { message = try next() }
+    #expect(message.kind == .failed)
+    try tell(.stop)
+    process.waitUntilExit()
+    #expect(process.terminationReason == .exit)
+    #expect(process.terminationStatus == 0)
+  }
 
-    @Test("what fails because of a cancellation counts as cancelled")
-    func failureByCancellation() throws {
-        try withLoop { _, _, report in
-            do {
-                while true { try report(EditProgress(stage: .edit, step: 1, steps: 2, frames: 1)) }
-            } catch {
-                throw EditFailure(message: "The decoder was killed.", mayPass: true)
-            }
-        } _: {
-            try tell(.run(assignment()))
-            try tell(.cancel(job: JobID(rawValue: "j1")))
-            var last = try next()
-            while case .progress = last { last = try next() }
-            #expect(last == .cancelled(job: JobID(rawValue: "j1")))
-        }
+  @Test("the program dies with its parent")
+  func parentDeath() throws {
+    let shell = Process()
+    shell.executableURL = URL(filePath: "/bin/sh")
+    shell.arguments = [
+      "-c", "\"$0\" run --endpoint \"$1\" --name w & wait", Program.url("stem-worker").path,
+      folder.endpoint(),
+    ]
+    try shell.run()
+    guard case .ready(let worker, _) = try next() else {
+      Issue.record("no worker")
+      return
     }
+    try tell(.heartbeat)
+    #expect(kill(shell.processIdentifier, SIGKILL) == 0)
+    let isGone = try eventually {
+      try !router.send([Data("w".utf8), MessageCoding.encode(DaemonMessage.heartbeat)])
+    }
+    #expect(isGone)
+    if !isGone { kill(worker, SIGKILL) }
+    shell.waitUntilExit()
+  }
 
-    @Test("progress is thinned to five messages a second, but every stage is told")
-    func throttle() {
-        var throttle = ProgressThrottle()
-        let start = SuspendingClock.now
-        let passed = [(EditProgress.Stage.invert, 0), (.invert, 199), (.invert, 200), (.edit, 201), (.edit, 400)].map {
-            stage, milliseconds in
-            throttle.passes(EditProgress(stage: stage, step: milliseconds, steps: 500, frames: 1), at: start + .milliseconds(milliseconds))
-        }
-        #expect(passed == [true, false, true, true, false])
+  @Test("the program can be terminated, whatever signals the thread that started it blocked")
+  func termination() throws {
+    let process = Process()
+    process.executableURL = Program.url("stem-worker")
+    process.arguments = ["run", "--endpoint", folder.endpoint(), "--name", "w"]
+    var (all, before) = (sigset_t(), sigset_t())
+    sigfillset(&all)
+    pthread_sigmask(SIG_SETMASK, &all, &before)
+    try process.run()
+    pthread_sigmask(SIG_SETMASK, &before, nil)
+    _ = try next()
+    #expect(kill(process.processIdentifier, SIGTERM) == 0)
+    let isGone = try eventually {
+      try !router.send([Data("w".utf8), MessageCoding.encode(DaemonMessage.heartbeat)])
     }
+    #expect(isGone)
+    if !isGone { kill(process.processIdentifier, SIGKILL) }
+    process.waitUntilExit()
+  }
 
-    @Test("the program answers an assignment and ends at once when told to stop")
-    func program() throws {
-        let process = Process()
-        process.executableURL = Program.url("stem-worker")
-        process.arguments = ["run", "--endpoint", folder.endpoint(), "--name", "w", "--threads", "3", "--parent", "\(getpid())"]
-        try process.run()
-        defer { if process.isRunning { process.terminate() } }
-        #expect(try next() == .ready(pid: process.processIdentifier, threads: 3))
-        try tell(.run(assignment()))
-        // There is no clip; what else the program has to say before it finds out is its own affair.
-        var message = try next()
-        while [.progress, .log].contains(message.kind) { message = try next() }
-        #expect(message.kind == .failed)
-        try tell(.stop)
-        process.waitUntilExit()
-        #expect(process.terminationReason == .exit)
-        #expect(process.terminationStatus == 0)
-    }
-
-    @Test("the program dies with its parent")
-    func parentDeath() throws {
-        let shell = Process()
-        shell.executableURL = URL(filePath: "/bin/sh")
-        shell.arguments = ["-c", "\"$0\" run --endpoint \"$1\" --name w & wait", Program.url("stem-worker").path, folder.endpoint()]
-        try shell.run()
-        guard case .ready(let worker, _) = try next() else {
-            Issue.record("no worker")
-            return
-        }
-        try tell(.heartbeat)
-        #expect(kill(shell.processIdentifier, SIGKILL) == 0)
-        let isGone = try eventually { try !router.send([Data("w".utf8), MessageCoding.encode(DaemonMessage.heartbeat)]) }
-        #expect(isGone)
-        if !isGone { kill(worker, SIGKILL) }
-        shell.waitUntilExit()
-    }
-
-    @Test("the program can be terminated, whatever signals the thread that started it blocked")
-    func termination() throws {
-        let process = Process()
-        process.executableURL = Program.url("stem-worker")
-        process.arguments = ["run", "--endpoint", folder.endpoint(), "--name", "w"]
-        var (all, before) = (sigset_t(), sigset_t())
-        sigfillset(&all)
-        pthread_sigmask(SIG_SETMASK, &all, &before)
-        try process.run()
-        pthread_sigmask(SIG_SETMASK, &before, nil)
-        _ = try next()
-        #expect(kill(process.processIdentifier, SIGTERM) == 0)
-        let isGone = try eventually { try !router.send([Data("w".utf8), MessageCoding.encode(DaemonMessage.heartbeat)]) }
-        #expect(isGone)
-        if !isGone { kill(process.processIdentifier, SIGKILL) }
-        process.waitUntilExit()
-    }
-
-    @Test("a worker whose parent is gone already does not begin")
-    func lateBirth() throws {
-        let outcome = try Program.run("stem-worker", ["run", "--endpoint", folder.endpoint(), "--name", "w", "--parent", "\(Int32.max)"])
-        #expect(outcome.status == 1)
-        #expect(outcome.errors.contains("is gone."))
-    }
+  @Test("a worker whose parent is gone already does not begin")
+  func lateBirth() throws {
+    let outcome = try Program.run(
+      "stem-worker",
+      ["run", "--endpoint", folder.endpoint(), "--name", "w", "--parent", "\(Int32.max)"])
+    #expect(outcome.status == 1)
+    #expect(outcome.errors.contains("is gone."))
+  }
 }
 
 extension WorkerMessage {
-    fileprivate enum Kind { case progress, log, failed, other }
+  fileprivate enum Kind { case progress, log, failed, other }
 
-    fileprivate var kind: Kind {
-        switch self {
-        case .progress: .progress
-        case .log: .log
-        case .failed: .failed
-        case .ready, .heartbeat, .done, .cancelled: .other
-        }
+  fileprivate var kind: Kind {
+    switch self {
+    case .progress: .progress
+    case .log: .log
+    case .failed: .failed
+    case .ready, .heartbeat, .done, .cancelled: .other
     }
+  }
 }

@@ -3,72 +3,89 @@ import StableDiffusion
 import Testing
 
 @Suite struct ModelFolderTests {
-    @Test("a folder that is missing or is no model says so")
-    func noModel() {
-        let error = #expect(throws: ModelError.self) { try StableDiffusionModel(folder: URL(fileURLWithPath: "/nonexistent/model")) }
-        #expect(error?.description.contains("/nonexistent/model") == true)
-        #expect(throws: ModelError.self) { try StableDiffusionModel(folder: FileManager.default.temporaryDirectory) }
+  @Test("a folder that is missing or is no model says so")
+  func noModel() {
+    let error = #expect(throws: ModelError.self) {
+      try StableDiffusionModel(folder: URL(fileURLWithPath: "/nonexistent/model"))
     }
+    #expect(error?.description.contains("/nonexistent/model") == true)
+    #expect(throws: ModelError.self) {
+      try StableDiffusionModel(folder: FileManager.default.temporaryDirectory)
+    }
+  }
 
-    @Test(
-        "a missing file is named",
-        arguments: [
-            "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "vae/config.json", "text_encoder/model.safetensors", "tokenizer/vocab.json",
-            "tokenizer/merges.txt", "scheduler/scheduler_config.json", "scheduler",
-        ])
-    func missingFile(file: String) throws {
-        let damaged = try DamagedModel()
-        try damaged.remove(file)
-        #expect(damaged.complaint().contains((file as NSString).lastPathComponent))
-    }
+  @Test(
+    "a missing file is named",
+    arguments: [
+      "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "vae/config.json",
+      "text_encoder/model.safetensors", "tokenizer/vocab.json",
+      "tokenizer/merges.txt", "scheduler/scheduler_config.json", "scheduler",
+    ])
+  func missingFile(file: String) throws {
+    let damaged = try DamagedModel()
+    try damaged.remove(file)
+    #expect(damaged.complaint().contains((file as NSString).lastPathComponent))
+  }
 
-    @Test(
-        "an option that is not supported is named, with the value",
-        arguments: [
-            ("unet/config.json", "class_embed_type", "timestep"), ("unet/config.json", "act_fn", "gelu"), ("unet/config.json", "mid_block_type", "UNetMidBlock2D"),
-            ("vae/config.json", "act_fn", "mish"), ("scheduler/scheduler_config.json", "prediction_type", "sample"),
-            ("scheduler/scheduler_config.json", "beta_schedule", "squaredcos_cap_v2"), ("text_encoder/config.json", "hidden_act", "relu"),
-            ("scheduler/scheduler_config.json", "timestep_spacing", "sideways"), ("unet/config.json", "resnet_time_scale_shift", "scale_shift"),
-        ])
-    func unsupportedOption(file: String, key: String, value: String) throws {
-        let damaged = try DamagedModel()
-        try damaged.set(key, value, in: file)
-        let complaint = damaged.complaint()
-        #expect(complaint.contains(key) && complaint.contains(value) && complaint.contains(file))
-    }
+  @Test(
+    "an option that is not supported is named, with the value",
+    arguments: [
+      ("unet/config.json", "class_embed_type", "timestep"), ("unet/config.json", "act_fn", "gelu"),
+      ("unet/config.json", "mid_block_type", "UNetMidBlock2D"),
+      ("vae/config.json", "act_fn", "mish"),
+      ("scheduler/scheduler_config.json", "prediction_type", "sample"),
+      ("scheduler/scheduler_config.json", "beta_schedule", "squaredcos_cap_v2"),
+      ("text_encoder/config.json", "hidden_act", "relu"),
+      ("scheduler/scheduler_config.json", "timestep_spacing", "sideways"),
+      ("unet/config.json", "resnet_time_scale_shift", "scale_shift"),
+    ])
+  func unsupportedOption(file: String, key: String, value: String) throws {
+    let damaged = try DamagedModel()
+    try damaged.set(key, value, in: file)
+    let complaint = damaged.complaint()
+    #expect(complaint.contains(key) && complaint.contains(value) && complaint.contains(file))
+  }
 
-    @Test(
-        "a size that does not fit the weights names the tensor and both shapes, and a wrong type names the key",
-        arguments: [
-            ("unet/config.json", "cross_attention_dim", "64", "attn2.to_k"), ("unet/config.json", "norm_num_groups", "7", "norm_num_groups"),
-            ("unet/config.json", "attention_head_dim", "5", "attention_head_dim"), ("unet/config.json", "block_out_channels", "[64, 96, 128]", "levels"),
-            ("unet/config.json", "layers_per_block", "true", "layers_per_block"), ("vae/config.json", "layers_per_block", "2", "resnets.1"),
-            ("text_encoder/config.json", "num_hidden_layers", "4", "layers.3"), ("text_encoder/config.json", "hidden_size", "-1", "hidden_size"),
-            ("text_encoder/config.json", "vocab_size", "600", "token_embedding"),
-        ])
-    func wrongSize(file: String, key: String, value: String, named: String) throws {
-        let damaged = try DamagedModel()
-        try damaged.set(key, try JSONSerialization.jsonObject(with: Data(value.utf8), options: .fragmentsAllowed), in: file)
-        #expect(damaged.complaint().contains(named))
-    }
+  @Test(
+    "a size that does not fit the weights names the tensor and both shapes, and a wrong type names the key",
+    arguments: [
+      ("unet/config.json", "cross_attention_dim", "64", "attn2.to_k"),
+      ("unet/config.json", "norm_num_groups", "7", "norm_num_groups"),
+      ("unet/config.json", "attention_head_dim", "5", "attention_head_dim"),
+      ("unet/config.json", "block_out_channels", "[64, 96, 128]", "levels"),
+      ("unet/config.json", "layers_per_block", "true", "layers_per_block"),
+      ("vae/config.json", "layers_per_block", "2", "resnets.1"),
+      ("text_encoder/config.json", "num_hidden_layers", "4", "layers.3"),
+      ("text_encoder/config.json", "hidden_size", "-1", "hidden_size"),
+      ("text_encoder/config.json", "vocab_size", "600", "token_embedding"),
+    ])
+  func wrongSize(file: String, key: String, value: String, named: String) throws {
+    let damaged = try DamagedModel()
+    try damaged.set(
+      key, try JSONSerialization.jsonObject(with: Data(value.utf8), options: .fragmentsAllowed),
+      in: file)
+    #expect(damaged.complaint().contains(named))
+  }
 
-    @Test("a weights file that is cut short is refused with its path")
-    func truncatedWeights() throws {
-        let damaged = try DamagedModel()
-        let file = "unet/diffusion_pytorch_model.safetensors"
-        let bytes = try Data(contentsOf: TinyWorld.folder.appending(path: file)).prefix(1 << 20)
-        try damaged.remove(file)
-        try bytes.write(to: damaged.folder.appending(path: file))
-        #expect(damaged.complaint().contains(file))
-    }
+  @Test("a weights file that is cut short is refused with its path")
+  func truncatedWeights() throws {
+    let damaged = try DamagedModel()
+    let file = "unet/diffusion_pytorch_model.safetensors"
+    let bytes = try Data(contentsOf: TinyWorld.folder.appending(path: file)).prefix(1 << 20)
+    try damaged.remove(file)
+    try bytes.write(to: damaged.folder.appending(path: file))
+    #expect(damaged.complaint().contains(file))
+  }
 
-    @Test("weights under a variant's name are found")
-    func variants() throws {
-        let damaged = try DamagedModel()
-        for file in ["unet/diffusion_pytorch_model", "text_encoder/model"] {
-            let url = damaged.folder.appending(path: file)
-            try FileManager.default.moveItem(at: url.appendingPathExtension("safetensors"), to: url.appendingPathExtension("fp16.safetensors"))
-        }
-        #expect(damaged.complaint() == "(it loads)")
+  @Test("weights under a variant's name are found")
+  func variants() throws {
+    let damaged = try DamagedModel()
+    for file in ["unet/diffusion_pytorch_model", "text_encoder/model"] {
+      let url = damaged.folder.appending(path: file)
+      try FileManager.default.moveItem(
+        at: url.appendingPathExtension("safetensors"),
+        to: url.appendingPathExtension("fp16.safetensors"))
     }
+    #expect(damaged.complaint() == "(it loads)")
+  }
 }

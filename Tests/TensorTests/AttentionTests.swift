@@ -3,78 +3,117 @@ import Tensor
 import Testing
 
 @Suite struct AttentionTests {
-    private func expected(_ q: Tensor, _ k: Tensor, _ v: Tensor, heads: Int, causal: Bool = false) -> [Double] {
-        let (batch, n, width, m) = (q.shape[0], q.shape[1], q.shape[2], k.shape[1])
-        let c = width / heads
-        let (qs, ks, vs) = (q.values.map(Double.init), k.values.map(Double.init), v.values.map(Double.init))
-        var result = [Double](repeating: 0, count: qs.count)
-        for b in 0..<batch {
-            let kb = k.shape[0] == 1 ? 0 : b
-            for h in 0..<heads {
-                for i in 0..<n {
-                    var scores = (0..<m).map { j -> Double in
-                        if causal && j > i { return -.infinity }
-                        return (0..<c).reduce(0) { $0 + qs[(b * n + i) * width + h * c + $1] * ks[(kb * m + j) * width + h * c + $1] } / Double(c).squareRoot()
-                    }
-                    let largest = scores.max() ?? 0
-                    scores = scores.map { exp($0 - largest) }
-                    let sum = scores.reduce(0, +)
-                    for x in 0..<c {
-                        result[(b * n + i) * width + h * c + x] = (0..<m).reduce(0) { $0 + scores[$1] / sum * vs[(kb * m + $1) * width + h * c + x] }
-                    }
-                }
+  private func expected(_ q: Tensor, _ k: Tensor, _ v: Tensor, heads: Int, causal: Bool = false)
+    -> [Double]
+  {
+    let (batch, n, width, m) = (q.shape[0], q.shape[1], q.shape[2], k.shape[1])
+    let c = width / heads
+    let (qs, ks, vs) = (
+      q.values.map(Double.init), k.values.map(Double.init), v.values.map(Double.init)
+    )
+    var result = [Double](repeating: 0, count: qs.count)
+    for b in 0..<batch {
+      let kb = k.shape[0] == 1 ? 0 : b
+      for h in 0..<heads {
+        for i in 0..<n {
+          var scores = (0..<m).map { j -> Double in
+            if causal && j > i { return -.infinity }
+            return (0..<c).reduce(0) {
+              $0 + qs[(b * n + i) * width + h * c + $1] * ks[(kb * m + j) * width + h * c + $1]
+            } / Double(c).squareRoot()
+          }
+          let largest = scores.max() ?? 0
+          scores = scores.map { exp($0 - largest) }
+          let sum = scores.reduce(0, +)
+          for x in 0..<c {
+            result[(b * n + i) * width + h * c + x] = (0..<m).reduce(0) {
+              $0 + scores[$1] / sum * vs[(kb * m + $1) * width + h * c + x]
             }
+          }
         }
-        return result
+      }
     }
+    return result
+  }
 
-    @Test("attention with as many or other numbers of keys, whole or odd tiles of queries", arguments: [(2, 5, 5, 2, 3), (3, 77, 11, 4, 8), (1, 150, 1025, 1, 16), (2, 1, 3, 1, 1)])
-    func matchesDefinition(batch: Int, n: Int, m: Int, heads: Int, c: Int) {
-        let (q, k, v) = (sample([batch, n, heads * c], "q"), sample([batch, m, heads * c], "k"), sample([batch, m, heads * c], "v"))
-        #expect(relativeError(Tensor.attention(queries: q, keys: k, values: v, heads: heads).values, expected(q, k, v, heads: heads)) < 2e-6)
-    }
+  @Test(
+    "attention with as many or other numbers of keys, whole or odd tiles of queries",
+    arguments: [(2, 5, 5, 2, 3), (3, 77, 11, 4, 8), (1, 150, 1025, 1, 16), (2, 1, 3, 1, 1)])
+  func matchesDefinition(batch: Int, n: Int, m: Int, heads: Int, c: Int) {
+    let (q, k, v) = (
+      sample([batch, n, heads * c], "q"), sample([batch, m, heads * c], "k"),
+      sample([batch, m, heads * c], "v")
+    )
+    #expect(
+      relativeError(
+        Tensor.attention(queries: q, keys: k, values: v, heads: heads).values,
+        expected(q, k, v, heads: heads)) < 2e-6)
+  }
 
-    @Test("keys of a batch of one serve every row")
-    func sharedKeys() {
-        let (q, k, v) = (sample([3, 7, 12], "q"), sample([1, 9, 12], "k"), sample([1, 9, 12], "v"))
-        #expect(relativeError(Tensor.attention(queries: q, keys: k, values: v, heads: 3).values, expected(q, k, v, heads: 3)) < 2e-6)
-    }
+  @Test("keys of a batch of one serve every row")
+  func sharedKeys() {
+    let (q, k, v) = (sample([3, 7, 12], "q"), sample([1, 9, 12], "k"), sample([1, 9, 12], "v"))
+    #expect(
+      relativeError(
+        Tensor.attention(queries: q, keys: k, values: v, heads: 3).values,
+        expected(q, k, v, heads: 3)) < 2e-6)
+  }
 
-    @Test("causal attention sees nothing that comes later")
-    func causal() {
-        let (q, k, v) = (sample([2, 33, 8], "q"), sample([2, 33, 8], "k"), sample([2, 33, 8], "v"))
-        #expect(relativeError(Tensor.attention(queries: q, keys: k, values: v, heads: 2, causal: true).values, expected(q, k, v, heads: 2, causal: true)) < 2e-6)
-    }
+  @Test("causal attention sees nothing that comes later")
+  func causal() {
+    let (q, k, v) = (sample([2, 33, 8], "q"), sample([2, 33, 8], "k"), sample([2, 33, 8], "v"))
+    #expect(
+      relativeError(
+        Tensor.attention(queries: q, keys: k, values: v, heads: 2, causal: true).values,
+        expected(q, k, v, heads: 2, causal: true)) < 2e-6)
+  }
 
-    @Test("soft assignments sum to one per token, and weigh the summands", arguments: [(300, 7), (9000, 5), (256, 3)])
-    func softAssignment(n: Int, m: Int) {
-        let (heads, c) = (2, 3)
-        let (tokens, centres, summand) = (sample([n, heads * c], "t"), sample([m, heads * c], "c"), sample([n, heads * c], "s"))
-        let result = tokens.softAssignmentSums(to: centres, heads: heads, temperature: 0.5, summing: [summand, tokens])
-        let (ts, cs, ss) = (tokens.values.map(Double.init), centres.values.map(Double.init), summand.values.map(Double.init))
-        var (weights, sums) = ([Double](repeating: 0, count: heads * m), [Double](repeating: 0, count: m * heads * c))
-        for token in 0..<n {
-            for h in 0..<heads {
-                var z = (0..<m).map { j in exp((0..<c).reduce(0) { $0 + ts[(token * heads + h) * c + $1] * cs[(j * heads + h) * c + $1] } / 0.5) }
-                let sum = z.reduce(0, +)
-                z = z.map { $0 / sum }
-                for j in 0..<m {
-                    weights[h * m + j] += z[j]
-                    for x in 0..<c { sums[(j * heads + h) * c + x] += z[j] * ss[(token * heads + h) * c + x] }
-                }
-            }
+  @Test(
+    "soft assignments sum to one per token, and weigh the summands",
+    arguments: [(300, 7), (9000, 5), (256, 3)])
+  func softAssignment(n: Int, m: Int) {
+    let (heads, c) = (2, 3)
+    let (tokens, centres, summand) = (
+      sample([n, heads * c], "t"), sample([m, heads * c], "c"), sample([n, heads * c], "s")
+    )
+    let result = tokens.softAssignmentSums(
+      to: centres, heads: heads, temperature: 0.5, summing: [summand, tokens])
+    let (ts, cs, ss) = (
+      tokens.values.map(Double.init), centres.values.map(Double.init),
+      summand.values.map(Double.init)
+    )
+    var (weights, sums) = (
+      [Double](repeating: 0, count: heads * m), [Double](repeating: 0, count: m * heads * c)
+    )
+    for token in 0..<n {
+      for h in 0..<heads {
+        var z = (0..<m).map { j in
+          exp(
+            (0..<c).reduce(0) {
+              $0 + ts[(token * heads + h) * c + $1] * cs[(j * heads + h) * c + $1]
+            } / 0.5)
         }
-        #expect(relativeError(result.weights.values, weights) < 2e-6)
-        #expect(relativeError(result.sums[0].values, sums) < 5e-6)
-        #expect(result.sums.count == 2)
+        let sum = z.reduce(0, +)
+        z = z.map { $0 / sum }
+        for j in 0..<m {
+          weights[h * m + j] += z[j]
+          for x in 0..<c { sums[(j * heads + h) * c + x] += z[j] * ss[(token * heads + h) * c + x] }
+        }
+      }
     }
+    #expect(relativeError(result.weights.values, weights) < 2e-6)
+    #expect(relativeError(result.sums[0].values, sums) < 5e-6)
+    #expect(result.sums.count == 2)
+  }
 
-    @Test("the nearest row is the one with the largest inner product")
-    func nearestRows() {
-        let (rows, candidates) = (sample([301, 9]), sample([47, 9], "candidates"))
-        let (a, b) = (rows.values, candidates.values)
-        func product(_ row: Int, _ candidate: Int) -> Float { (0..<9).reduce(0) { $0 + a[row * 9 + $1] * b[candidate * 9 + $1] } }
-        let expected = (0..<301).map { row in (0..<47).max { product(row, $0) < product(row, $1) } }
-        #expect(rows.nearestRows(among: candidates).map(Optional.init) == expected)
+  @Test("the nearest row is the one with the largest inner product")
+  func nearestRows() {
+    let (rows, candidates) = (sample([301, 9]), sample([47, 9], "candidates"))
+    let (a, b) = (rows.values, candidates.values)
+    func product(_ row: Int, _ candidate: Int) -> Float {
+      (0..<9).reduce(0) { $0 + a[row * 9 + $1] * b[candidate * 9 + $1] }
     }
+    let expected = (0..<301).map { row in (0..<47).max { product(row, $0) < product(row, $1) } }
+    #expect(rows.nearestRows(among: candidates).map(Optional.init) == expected)
+  }
 }

@@ -3,35 +3,37 @@ import Testing
 import VideoEditing
 
 @Suite struct PSNRTests {
-    @Test("a difference of a hundredth of the range is 40 dB")
-    func knownValue() throws {
-        let a = Tensor(repeating: 0.5, shape: [2, 3, 5, 3])
-        let b = Tensor(repeating: 0.52, shape: [2, 3, 5, 3])
-        #expect(abs(try #require(peakSignalToNoiseRatio(a, b)) - 40) < 1e-3)
-        #expect(peakSignalToNoiseRatio(a, a) == .infinity)
-    }
+  @Test("a difference of a hundredth of the range is 40 dB")
+  func knownValue() throws {
+    let a = Tensor(repeating: 0.5, shape: [2, 3, 5, 3])
+    let b = Tensor(repeating: 0.52, shape: [2, 3, 5, 3])
+    #expect(abs(try #require(peakSignalToNoiseRatio(a, b)) - 40) < 1e-3)
+    #expect(peakSignalToNoiseRatio(a, a) == .infinity)
+  }
 
-    @Test("a mask counts only its pixels, and none gives no figure")
-    func masks() throws {
-        let a = Tensor(repeating: 0, shape: [1, 1, 3, 3])
-        let b = Tensor([0, 0, 0, 0.2, 0.2, 0.2, 0, 0, 0], shape: [1, 1, 3, 3])
-        #expect(abs(try #require(peakSignalToNoiseRatio(a, b, mask: [false, true, false])) - 20) < 1e-3)
-        #expect(peakSignalToNoiseRatio(a, b, mask: [true, false, true]) == .infinity)
-        #expect(peakSignalToNoiseRatio(a, b, mask: [false, false, false]) == nil)
-    }
+  @Test("a mask counts only its pixels, and none gives no figure")
+  func masks() throws {
+    let a = Tensor(repeating: 0, shape: [1, 1, 3, 3])
+    let b = Tensor([0, 0, 0, 0.2, 0.2, 0.2, 0, 0, 0], shape: [1, 1, 3, 3])
+    #expect(
+      abs(try #require(peakSignalToNoiseRatio(a, b, mask: [false, true, false])) - 20) < 1e-3)
+    #expect(peakSignalToNoiseRatio(a, b, mask: [true, false, true]) == .infinity)
+    #expect(peakSignalToNoiseRatio(a, b, mask: [false, false, false]) == nil)
+  }
 
-    @Test("changed are pixels that differ by more than 8 of 255 in any channel")
-    func changed() {
-        let a = Tensor(repeating: 0, shape: [1, 1, 3, 3])
-        let step: Float = 2.0 / 255
-        let b = Tensor([0, 8 * step - 1e-6, 0, 0, 0, 8 * step + 1e-6, -9 * step, 0, 0], shape: [1, 1, 3, 3])
-        #expect(changedPixels(a, b) == [false, true, true])
-    }
+  @Test("changed are pixels that differ by more than 8 of 255 in any channel")
+  func changed() {
+    let a = Tensor(repeating: 0, shape: [1, 1, 3, 3])
+    let step: Float = 2.0 / 255
+    let b = Tensor(
+      [0, 8 * step - 1e-6, 0, 0, 0, 8 * step + 1e-6, -9 * step, 0, 0], shape: [1, 1, 3, 3])
+    #expect(changedPixels(a, b) == [false, true, true])
+  }
 
-    @Test("pixels survive the way to pictures and back")
-    func pictures() {
-        let pixels = (0..<2 * 4 * 2 * 3).map { UInt8($0 * 5) }
-        #expect(Tensor(pixels: pixels, frames: 2, height: 4, width: 2).pixels == pixels)
-        #expect(Tensor([-1.5, 1.5, .nan], shape: [1, 1, 1, 3]).pixels == [0, 255, 0])
-    }
+  @Test("pixels survive the way to pictures and back")
+  func pictures() {
+    let pixels = (0..<2 * 4 * 2 * 3).map { UInt8($0 * 5) }
+    #expect(Tensor(pixels: pixels, frames: 2, height: 4, width: 2).pixels == pixels)
+    #expect(Tensor([-1.5, 1.5, .nan], shape: [1, 1, 1, 3]).pixels == [0, 255, 0])
+  }
 }

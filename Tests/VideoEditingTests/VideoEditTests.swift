@@ -5,76 +5,98 @@ import Testing
 import VideoEditing
 
 @Suite struct VideoEditTests {
-    private func clip(frames: Int, height: Int = 40, width: Int = 56) -> Tensor {
-        (RandomNumbers(seed: 1, stream: "clip").normal([frames, height, width, 3]) * 0.3).clippedToPictures
-    }
+  private func clip(frames: Int, height: Int = 40, width: Int = 56) -> Tensor {
+    (RandomNumbers(seed: 1, stream: "clip").normal([frames, height, width, 3]) * 0.3)
+      .clippedToPictures
+  }
 
-    private func edit(_ settings: EditSettings, frames: Int) throws -> Tensor {
-        try VideoEdit(model: TinyWorld.model.get(), settings: settings).run(frames: clip(frames: frames)) { _ in }.edited
-    }
+  private func edit(_ settings: EditSettings, frames: Int) throws -> Tensor {
+    try VideoEdit(model: TinyWorld.model.get(), settings: settings).run(
+      frames: clip(frames: frames)
+    ) { _ in }.edited
+  }
 
-    @Test("any number of frames is edited, a last group shorter than the others included", arguments: [1, 2, 9])
-    func anyNumberOfFrames(frames: Int) throws {
-        let edited = try edit(EditSettings(prompt: "a blue ball", steps: 2, bases: 16), frames: frames)
-        #expect(edited.shape == [frames, 40, 56, 3])
-        #expect(edited.isFinite)
-    }
+  @Test(
+    "any number of frames is edited, a last group shorter than the others included",
+    arguments: [1, 2, 9])
+  func anyNumberOfFrames(frames: Int) throws {
+    let edited = try edit(EditSettings(prompt: "a blue ball", steps: 2, bases: 16), frames: frames)
+    #expect(edited.shape == [frames, 40, 56, 3])
+    #expect(edited.isFinite)
+  }
 
-    @Test("every inversion goes with every method", arguments: InversionMethod.allCases, EditingMethod.allCases)
-    func inversionsAndMethods(inversion: InversionMethod, method: EditingMethod) throws {
-        let edited = try edit(EditSettings(prompt: "a blue ball", method: method, inversion: inversion, steps: 2, bases: 16), frames: 3)
-        #expect(edited.shape == [3, 40, 56, 3] && edited.isFinite)
-    }
+  @Test(
+    "every inversion goes with every method", arguments: InversionMethod.allCases,
+    EditingMethod.allCases)
+  func inversionsAndMethods(inversion: InversionMethod, method: EditingMethod) throws {
+    let edited = try edit(
+      EditSettings(
+        prompt: "a blue ball", method: method, inversion: inversion, steps: 2, bases: 16), frames: 3
+    )
+    #expect(edited.shape == [3, 40, 56, 3] && edited.isFinite)
+  }
 
-    @Test("the same seed gives the same bits, another seed others")
-    func seeds() throws {
-        var settings = EditSettings(prompt: "a blue ball", steps: 3, bases: 16)
-        let first = try edit(settings, frames: 9).values
-        #expect(try edit(settings, frames: 9).values == first)
-        settings.seed = 1
-        #expect(try edit(settings, frames: 9).values != first)
-    }
+  @Test("the same seed gives the same bits, another seed others")
+  func seeds() throws {
+    var settings = EditSettings(prompt: "a blue ball", steps: 3, bases: 16)
+    let first = try edit(settings, frames: 9).values
+    #expect(try edit(settings, frames: 9).values == first)
+    settings.seed = 1
+    #expect(try edit(settings, frames: 9).values != first)
+  }
 
-    @Test("the prompt, the negative prompt and the guidance make a difference")
-    func promptsMatter() throws {
-        let plain = try edit(EditSettings(prompt: "a blue ball", steps: 2, bases: 16), frames: 2).values
-        #expect(try edit(EditSettings(prompt: "a red cube", steps: 2, bases: 16), frames: 2).values != plain)
-        #expect(try edit(EditSettings(prompt: "a blue ball", negativePrompt: "snow", steps: 2, bases: 16), frames: 2).values != plain)
-        #expect(try edit(EditSettings(prompt: "a blue ball", steps: 2, guidance: 1, bases: 16), frames: 2).values != plain)
-    }
+  @Test("the prompt, the negative prompt and the guidance make a difference")
+  func promptsMatter() throws {
+    let plain = try edit(EditSettings(prompt: "a blue ball", steps: 2, bases: 16), frames: 2).values
+    #expect(
+      try edit(EditSettings(prompt: "a red cube", steps: 2, bases: 16), frames: 2).values != plain)
+    #expect(
+      try edit(
+        EditSettings(prompt: "a blue ball", negativePrompt: "snow", steps: 2, bases: 16), frames: 2
+      ).values != plain)
+    #expect(
+      try edit(EditSettings(prompt: "a blue ball", steps: 2, guidance: 1, bases: 16), frames: 2)
+        .values != plain)
+  }
 
-    @Test("progress passes every stage in order, never goes back, and ends complete")
-    func progressIsOrderly() throws {
-        var seen: [EditProgress] = []
-        _ = try VideoEdit(model: TinyWorld.model.get(), settings: EditSettings(prompt: "x", steps: 2, bases: 16), reconstructs: true)
-            .run(frames: clip(frames: 2)) { seen.append($0) }
-        var stages: [EditProgress.Stage] = []
-        for progress in seen where progress.stage != stages.last { stages.append(progress.stage) }
-        #expect(Array(stages.prefix(4)) == [.encodeLatents, .invert, .reconstruct, .edit])
-        #expect(seen.allSatisfy { $0.step <= $0.steps && $0.frames == 2 })
-        #expect(seen.contains { $0.stage == .edit && $0.step == 2 })
-        #expect(seen.last?.stage == .decodeLatents && seen.last?.step == seen.last?.steps)
-    }
+  @Test("progress passes every stage in order, never goes back, and ends complete")
+  func progressIsOrderly() throws {
+    var seen: [EditProgress] = []
+    _ = try VideoEdit(
+      model: TinyWorld.model.get(), settings: EditSettings(prompt: "x", steps: 2, bases: 16),
+      reconstructs: true
+    )
+    .run(frames: clip(frames: 2)) { seen.append($0) }
+    var stages: [EditProgress.Stage] = []
+    for progress in seen where progress.stage != stages.last { stages.append(progress.stage) }
+    #expect(Array(stages.prefix(4)) == [.encodeLatents, .invert, .reconstruct, .edit])
+    #expect(seen.allSatisfy { $0.step <= $0.steps && $0.frames == 2 })
+    #expect(seen.contains { $0.stage == .edit && $0.step == 2 })
+    #expect(seen.last?.stage == .decodeLatents && seen.last?.step == seen.last?.steps)
+  }
 
-    @Test("what progress throws ends the edit at that step")
-    func cancellation() throws {
-        struct Stop: Error {}
-        var steps = 0
-        #expect(throws: Stop.self) {
-            try VideoEdit(model: TinyWorld.model.get(), settings: EditSettings(prompt: "x", steps: 5, bases: 16)).run(frames: clip(frames: 2)) { progress in
-                if progress.stage == .invert { steps = progress.step }
-                if steps == 2 { throw Stop() }
-            }
+  @Test("what progress throws ends the edit at that step")
+  func cancellation() throws {
+    struct Stop: Error {}
+    var steps = 0
+    #expect(throws: Stop.self) {
+      try VideoEdit(
+        model: TinyWorld.model.get(), settings: EditSettings(prompt: "x", steps: 5, bases: 16)
+      ).run(frames: clip(frames: 2)) { progress in
+        if progress.stage == .invert { steps = progress.step }
+        if steps == 2 { throw Stop() }
+      }
+    }
+    #expect(steps == 2)
+  }
+
+  @Test("a step count beyond the model's is refused before any work")
+  func tooManySteps() throws {
+    #expect(throws: ModelError.self) {
+      try VideoEdit(model: TinyWorld.model.get(), settings: EditSettings(prompt: "x", steps: 1000))
+        .run(frames: clip(frames: 1)) { _ in
+          Issue.record("work began")
         }
-        #expect(steps == 2)
     }
-
-    @Test("a step count beyond the model's is refused before any work")
-    func tooManySteps() throws {
-        #expect(throws: ModelError.self) {
-            try VideoEdit(model: TinyWorld.model.get(), settings: EditSettings(prompt: "x", steps: 1000)).run(frames: clip(frames: 1)) { _ in
-                Issue.record("work began")
-            }
-        }
-    }
+  }
 }

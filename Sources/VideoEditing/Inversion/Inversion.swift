@@ -3,60 +3,73 @@ import Tensor
 
 /// The latents of a clip at every noise level that an inversion passed.
 public struct Trajectory: Sendable {
-    /// Noisiest first, as an edit walks them.
-    public let timesteps: [Int]
-    /// In the order of `timesteps`; each (frames, height, width, channels).
-    public let latents: [Tensor]
+  /// Noisiest first, as an edit walks them.
+  public let timesteps: [Int]
+  /// In the order of `timesteps`; each (frames, height, width, channels).
+  public let latents: [Tensor]
 
-    public init(timesteps: [Int], latents: [Tensor]) {
-        precondition(timesteps.count == latents.count, "\(latents.count) latents for \(timesteps.count) time steps")
-        (self.timesteps, self.latents) = (timesteps, latents)
-    }
+  public init(timesteps: [Int], latents: [Tensor]) {
+    precondition(
+      timesteps.count == latents.count, "\(latents.count) latents for \(timesteps.count) time steps"
+    )
+    (self.timesteps, self.latents) = (timesteps, latents)
+  }
 
-    /// The clip as noise: where sampling starts.
-    public var inverted: Tensor { latents[0] }
+  /// The clip as noise: where sampling starts.
+  public var inverted: Tensor { latents[0] }
 }
 
-/// Moves a clip's latents up and down the noise levels with deterministic DDIM; which self-attention the UNet uses meanwhile makes the method.
+/// Moves a clip's latents up and down the noise levels with deterministic DDIM; which
+/// self-attention the UNet uses meanwhile makes the method.
 public struct Inversion {
-    private let unet: UNet
-    private let scheduler: DDIMScheduler
+  private let unet: UNet
+  private let scheduler: DDIMScheduler
 
-    public init(_ model: StableDiffusionModel) { (unet, scheduler) = (model.unet, model.scheduler) }
+  public init(_ model: StableDiffusionModel) { (unet, scheduler) = (model.unet, model.scheduler) }
 
-    /// DDIM inversion: the noise predicted at timesteps[i], ascending, moves the latents from the previous time step's noise level (the clean
-    /// end's for i = 0) to this one's; no guidance.
-    ///
-    /// - Parameters:
-    ///   - start: the clip's scaled latents, (frames, height, width, channels).
-    ///   - context: the source prompt, (1, tokens, width).
-    ///   - progress: called with the number of finished steps; what it throws ends the inversion.
-    public func invert(_ start: Tensor, context: Tensor, steps: Int, processor: some UNetProcessor, progress: (Int) throws -> Void = { _ in }) throws -> Trajectory {
-        let timesteps = try scheduler.timesteps(steps)
-        var latents = start
-        var passed: [Tensor] = []
-        for (index, timestep) in timesteps.reversed().enumerated() {
-            let output = try unet(latents, timestep: timestep, context: context, processor: processor)
-            let before = index == 0 ? nil : timesteps[timesteps.count - index]
-            latents = scheduler.move(latents, output: output, from: scheduler.alphaCumprod(before), to: scheduler.alphaCumprod(timestep))
-            passed.append(latents)
-            try progress(index + 1)
-        }
-        return Trajectory(timesteps: timesteps, latents: passed.reversed())
+  /// DDIM inversion: the noise predicted at timesteps[i], ascending, moves the latents from the
+  /// previous time step's noise level (the clean end's for i = 0) to this one's; no guidance.
+  ///
+  /// - Parameters:
+  ///   - start: the clip's scaled latents, (frames, height, width, channels).
+  ///   - context: the source prompt, (1, tokens, width).
+  ///   - progress: called with the number of finished steps; what it throws ends the inversion.
+  public func invert(
+    _ start: Tensor, context: Tensor, steps: Int, processor: some UNetProcessor,
+    progress: (Int) throws -> Void = { _ in }
+  ) throws -> Trajectory {
+    let timesteps = try scheduler.timesteps(steps)
+    var latents = start
+    var passed: [Tensor] = []
+    for (index, timestep) in timesteps.reversed().enumerated() {
+      let output = try unet(latents, timestep: timestep, context: context, processor: processor)
+      let before = index == 0 ? nil : timesteps[timesteps.count - index]
+      latents = scheduler.move(
+        latents, output: output, from: scheduler.alphaCumprod(before),
+        to: scheduler.alphaCumprod(timestep))
+      passed.append(latents)
+      try progress(index + 1)
     }
+    return Trajectory(timesteps: timesteps, latents: passed.reversed())
+  }
 
-    /// DDIM sampling from inverted latents, without guidance: what an inversion kept of the clip.
-    ///
-    /// - Returns: scaled latents of the clean clip, (frames, height, width, channels).
-    public func reconstruct(_ inverted: Tensor, context: Tensor, steps: Int, processor: some UNetProcessor, progress: (Int) throws -> Void = { _ in }) throws -> Tensor {
-        let timesteps = try scheduler.timesteps(steps)
-        var latents = inverted
-        for (index, timestep) in timesteps.enumerated() {
-            let output = try unet(latents, timestep: timestep, context: context, processor: processor)
-            let next = index + 1 < timesteps.count ? timesteps[index + 1] : nil
-            latents = scheduler.move(latents, output: output, from: scheduler.alphaCumprod(timestep), to: scheduler.alphaCumprod(next))
-            try progress(index + 1)
-        }
-        return latents
+  /// DDIM sampling from inverted latents, without guidance: what an inversion kept of the clip.
+  ///
+  /// - Returns: scaled latents of the clean clip, (frames, height, width, channels).
+  public func reconstruct(
+    _ inverted: Tensor, context: Tensor, steps: Int, processor: some UNetProcessor,
+    progress: (Int) throws -> Void = { _ in }
+  ) throws -> Tensor {
+    let timesteps = try scheduler.timesteps(steps)
+    var latents = inverted
+    for (index, timestep) in timesteps.enumerated() {
+      let output = try unet(latents, timestep: timestep, context: context, processor: processor)
+      let next = index + 1 < timesteps.count ? timesteps[index + 1] : nil
+      latents = scheduler.move(
+        latents, output: output, from: scheduler.alphaCumprod(timestep),
+        to: scheduler.alphaCumprod(next))
+      try progress(index + 1)
     }
+    return latents
+  }
 }
