@@ -1,6 +1,6 @@
 # stemd: `make demo` edits a clip, `make test` tests everything. Both install what they need on Debian 12 with Swift 6.
 
-# What stemd is built on; see DESIGN in the README for what each is for.
+# What stemd is built on; the README says what each is for.
 PACKAGES = gcc pkg-config libdnnl-dev libopenblas-openmp-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev \
 	libzmq3-dev libsystemd-dev libsqlite3-dev
 

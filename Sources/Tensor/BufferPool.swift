@@ -48,6 +48,15 @@ enum BufferPool {
     if !keep { free(pointer) }
   }
 
+  /// Gives everything that waits for a taker back to the system.
+  static func empty() {
+    let pointers = idle.withLock { idle in
+      defer { idle = Idle() }
+      return idle.bySize.values.flatMap { $0.map { UInt(bitPattern: $0) } }
+    }
+    for pointer in pointers { free(UnsafeMutableRawPointer(bitPattern: pointer)) }
+  }
+
   private static func roundedUp(_ bytes: Int) -> Int {
     guard bytes > 512 else { return 512 }
     let step = (1 << (Int.bitWidth - 1 - (bytes - 1).leadingZeroBitCount)) >> 3

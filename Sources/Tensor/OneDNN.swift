@@ -53,14 +53,19 @@ enum OneDNN {
   }
 
   private static let compiled = Mutex<[OneDNNOperation: OneDNNPrimitive]>([:])
+  /// A few dozen picture sizes' worth; a worker that sees more begins anew rather than grow for ever.
+  private static let mostCompiled = 8192
 
   /// The primitive for an operation, compiled at its first use.
-  static func primitive(_ operation: OneDNNOperation, compile: () -> OneDNNPrimitive)
-    -> OneDNNPrimitive
-  {
+  static func primitive(
+    _ operation: OneDNNOperation, compile: () -> OneDNNPrimitive
+  ) -> OneDNNPrimitive {
     if let found = compiled.withLock({ $0[operation] }) { return found }
     let made = compile()
-    compiled.withLock { $0[operation] = made }
+    compiled.withLock { compiled in
+      if compiled.count >= mostCompiled { compiled.removeAll() }
+      compiled[operation] = made
+    }
     return made
   }
 }
@@ -72,7 +77,6 @@ enum OneDNNOperation: Hashable {
   case softmax(rows: Int, columns: Int)
   case layerNorm(rows: Int, channels: Int, epsilon: Float)
   case activation(Activation, count: Int)
-  case reorder(shape: [Int], toward: ConvolutionGeometry)
 }
 
 /// A compiled primitive. It may run on several threads at once: its scratch memory belongs to the

@@ -74,6 +74,9 @@ public struct Tensor: @unchecked Sendable {
     return Tensor(shape: shape, storage: storage, offset: offset)
   }
 
+  /// Gives memory that finished tensors left for later ones back to the system; between jobs, say.
+  public static func releaseIdleMemory() { BufferPool.empty() }
+
   /// A range of the first dimension.
   public func rows(_ range: Range<Int>) -> Tensor {
     precondition(range.lowerBound >= 0 && range.upperBound <= shape[0], "rows \(range) of \(shape)")

@@ -22,6 +22,8 @@ final class EditPerformer: EditPerforming {
     _ assignment: Assignment, log: (LogLevel, String) -> Void,
     progress: (EditProgress) throws -> Void
   ) throws -> EditFigures {
+    // A worker may wait for days for its next job, and others want the memory meanwhile.
+    defer { Tensor.releaseIdleMemory() }
     try progress(EditProgress(stage: .load, step: 0, steps: 1, frames: 0))
     do {
       let edit = try ClipEdit(

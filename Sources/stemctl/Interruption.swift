@@ -14,7 +14,13 @@ final class Interruption {
       source.setEventHandler {
         cleanUp()
         signal(number, SIG_DFL)
-        kill(getpid(), number)
+        // To this very thread, which Dispatch had blocking it: sent to the process, it could find
+        // no thread that takes it, where the program was started with the signal blocked.
+        var only = sigset_t()
+        sigemptyset(&only)
+        sigaddset(&only, number)
+        pthread_sigmask(SIG_UNBLOCK, &only, nil)
+        raise(number)
       }
       source.setCancelHandler { signal(number, SIG_DFL) }
       source.resume()
