@@ -19,7 +19,7 @@ deps:
 	if [ -n "$$missing" ]; then \
 		echo "installing" $$missing; \
 		$(SUDO) apt-get update --quiet=2 && \
-		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install --yes --quiet=2 --no-install-recommends $$missing; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends $$missing; \
 	fi
 
 build: deps

@@ -71,7 +71,7 @@ let package = Package(
         "Messaging", "Journal", argumentParser,
       ]),
 
-    .testTarget(name: "TensorTests", dependencies: ["Tensor"]),
+    .testTarget(name: "TensorTests", dependencies: ["Tensor", "stemctl"]),
     .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),
     .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"], exclude: ["Goldens"]),
     .testTarget(name: "VideoFileTests", dependencies: ["VideoFile", "stem-worker"]),

@@ -6,3 +6,6 @@ int omp_get_num_threads(void);
 int omp_get_max_threads(void);
 int omp_in_parallel(void);
 void omp_set_num_threads(int threads);
+int omp_get_thread_limit(void);
+int omp_get_dynamic(void);
+void omp_set_dynamic(int dynamic);

@@ -66,6 +66,7 @@ public struct ClipEdit {
     let clip = try video.decode(
       path: input, options: DecodingOptions(size: workingSize, frames: settings.frames))
     clip.warnings.forEach(note)
+    try checkMemory(for: clip)
     let truth = try measurement.truth.map { try frames(ofTruth: $0, like: clip) }
     let source = Tensor(
       pixels: clip.pixels, frames: clip.frameCount, height: clip.height, width: clip.width)
@@ -102,6 +103,19 @@ public struct ClipEdit {
     }
     figures.seconds = clock.finish()
     return figures
+  }
+
+  /// Refuses what this machine's memory cannot hold, before the system kills the process for it.
+  private func checkMemory(for clip: VideoClip) throws {
+    let needed = model.estimatedBytes(
+      frames: clip.frameCount, height: clip.height, width: clip.width)
+    let available = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+    guard needed <= available else {
+      func gibibytes(_ bytes: Int) -> String { String(format: "%.1f GiB", Double(bytes) / 0x1p30) }
+      throw ClipEditError(
+        "\(clip.frameCount) frames of \(clip.width)x\(clip.height) would take about \(gibibytes(needed)) of memory, and this machine has \(gibibytes(available)): choose a smaller 'size' or fewer 'frames'"
+      )
+    }
   }
 
   private var workingSize: DecodingOptions.Size {

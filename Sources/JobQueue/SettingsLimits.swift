@@ -9,6 +9,9 @@ public enum SettingsLimits {
   public static let bases = 1...65536
   public static let iterations = 1...1000
   public static let side = 8...8192
+  /// Bytes of one prompt; a model reads some dozens of words. Also keeps every message that carries
+  /// settings far below what a socket takes.
+  public static let promptBytes = 16 << 10
 
   /// - Throws: `SidecarError` that names the first value out of its limits.
   public static func check(_ settings: EditSettings) throws {
@@ -45,8 +48,10 @@ public enum SettingsLimits {
   }
 
   private static func check(text: String, of key: SidecarKey) throws {
-    guard text.utf8.count <= Sidecar.sizeLimit else {
-      throw SidecarError("'\(key.rawValue)' is longer than \(Sidecar.sizeLimit / 1024) KiB")
+    guard text.utf8.count <= promptBytes else {
+      throw SidecarError(
+        "'\(key.rawValue)' is longer than \(promptBytes / 1024) KiB: a model reads some dozens of words"
+      )
     }
     if let control = text.unicodeScalars.first(where: {
       $0.properties.generalCategory == .control && !$0.properties.isWhitespace

@@ -36,8 +36,9 @@ public final class MessageSocket {
     self.kind = kind
     self.context = context
     try set(ZMQ_LINGER, lingerMilliseconds)
-    // Bounds what one peer can make this process hold: messages beyond these wait at the sender,
-    // whose `send` then says false.
+    // Messages beyond these wait at the sender, whose `send` then says false. Neither this nor the
+    // largest frame bounds a message of endlessly many frames, which libzmq holds until it is
+    // whole.
     try set(ZMQ_RCVHWM, kind == .router ? 128 : 1000)
     try set(ZMQ_SNDHWM, 1000)
     let largest = Int64(Self.largestFrame)
@@ -66,10 +67,10 @@ public final class MessageSocket {
     zmq_close(handle)
   }
 
-  /// Opens the endpoint to others. An `ipc:` socket file is made accessible to its owner and group
-  /// only; one that a dead program left behind is replaced, one that a living program serves is
-  /// not.
-  public func bind(_ endpoint: String) throws {
+  /// Opens the endpoint to others. An `ipc:` socket file gets the permissions `mode`, its owner's
+  /// and group's by default; one that a dead program left behind is replaced, one that a living
+  /// program serves is not.
+  public func bind(_ endpoint: String, mode: mode_t = 0o660) throws {
     let path = try LocalSocketPath(endpoint: endpoint)
     if let path {
       switch path.occupant() {
@@ -90,7 +91,7 @@ public final class MessageSocket {
     guard zmq_bind(handle, endpoint) == 0 else {
       throw MessagingError.last("The socket \(endpoint) could not be opened")
     }
-    if let path, chmod(path.path, 0o660) != 0 {
+    if let path, chmod(path.path, mode) != 0 {
       throw MessagingError(
         "The permissions of the socket \(path.path) could not be set: \(String(cString: zmq_strerror(errno)))."
       )

@@ -10,7 +10,8 @@ public struct AttentionLayer: Sendable {
   init(_ weights: Weights, channels: Int, contextChannels: Int, heads: Int) throws {
     guard channels % heads == 0 else {
       throw ModelError(
-        "'attention_head_dim' asks for \(heads) heads, which do not divide \(channels) channels")
+        "\(weights.place): 'attention_head_dim' asks for \(heads) heads, which do not divide \(channels) channels"
+      )
     }
     self.heads = heads
     toQueries = try weights.linear("to_q", channels, channels, bias: false)

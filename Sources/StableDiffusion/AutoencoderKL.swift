@@ -8,6 +8,8 @@ public final class AutoencoderKL: Sendable {
   public let scalingFactor: Double
   /// Pixels of a picture to a side of one latent pixel.
   public let scale: Int
+  /// The channels of its widest level in pixels.
+  let firstChannels: Int
 
   private let encoder: Encoder
   private let decoder: Decoder
@@ -37,6 +39,7 @@ public final class AutoencoderKL: Sendable {
     scalingFactor = try file.number("scaling_factor", default: 0.18215)
     guard scalingFactor > 0 else { throw file.wrong("scaling_factor", "takes a positive number") }
     scale = 1 << (channels.count - 1)
+    firstChannels = channels[0]
     let shape = AutoencoderShape(
       channels: channels, layers: try file.size("layers_per_block", default: 1),
       groups: try file.size("norm_num_groups", default: 32),

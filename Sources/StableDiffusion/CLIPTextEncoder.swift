@@ -7,7 +7,7 @@ public final class CLIPTextEncoder: Sendable {
   public let width: Int
   /// How many tokens it has positions for.
   public let positions: Int
-  let vocabularySize: Int
+  public let vocabularySize: Int
 
   private let tokenEmbedding, positionEmbedding: Tensor
   private let layers: [Layer]

@@ -12,7 +12,7 @@ public struct CLIPTokenizer: Sendable {
   private let merges: [Pair: (rank: Int, merged: Int)]
   /// Texts that stand for one id wherever they occur in a prompt, longest first; with `!` for
   /// padding (2.x), every `!` is one.
-  private let special: [(text: String, id: Int)]
+  private let special: [(text: [Unicode.Scalar], id: Int)]
   private let start, end, unknown, padding: Int
 
   private struct Pair: Hashable { let left, right: Int }
@@ -32,9 +32,13 @@ public struct CLIPTokenizer: Sendable {
     guard let text = try? String(contentsOf: mergesURL, encoding: .utf8) else {
       throw ModelError("\(mergesURL.path(percentEncoded: false)) is missing or is not UTF-8 text")
     }
+    if let (token, id) = vocabulary.first(where: { !(0..<1 << 24).contains($0.value) }) {
+      throw ModelError(
+        "\(vocabularyURL.path(percentEncoded: false)): '\(token)' has the number \(id)")
+    }
     var merges: [Pair: (rank: Int, merged: Int)] = [:]
     var rank = 0
-    for line in text.split(separator: "\n") where !line.hasPrefix("#version") {
+    for line in text.split(whereSeparator: \.isNewline) where !line.hasPrefix("#version") {
       let parts = line.split(separator: " ")
       guard parts.count == 2, let left = vocabulary[String(parts[0])],
         let right = vocabulary[String(parts[1])],
@@ -49,10 +53,19 @@ public struct CLIPTokenizer: Sendable {
       }
       rank += 1
     }
+    guard !merges.isEmpty else {
+      throw ModelError("\(mergesURL.path(percentEncoded: false)) holds no merges")
+    }
+    // transformers lets this file win over the config.
+    let mapURL = folder.appending(path: "special_tokens_map.json")
+    let map =
+      FileManager.default.fileExists(atPath: mapURL.path(percentEncoded: false))
+      ? try ConfigurationFile(mapURL) : configuration
     func token(_ key: String, _ fallback: String) throws -> (String, Int) {
-      let text = configuration.has(key) ? (try? configuration.text(key)) ?? fallback : fallback
-      guard let id = vocabulary[text] else {
-        throw configuration.wrong(key, "is '\(text)', which vocab.json does not have")
+      let file = map.has(key) ? map : configuration
+      let text = try file.token(key, default: fallback)
+      guard !text.isEmpty, let id = vocabulary[text] else {
+        throw file.wrong(key, "is '\(text)', which vocab.json does not have")
       }
       return (text, id)
     }
@@ -63,8 +76,9 @@ public struct CLIPTokenizer: Sendable {
       try token("unk_token", "<|endoftext|>"), try token("pad_token", "<|endoftext|>")
     )
     (start, end, unknown, padding) = (startToken.1, endToken.1, unknownToken.1, paddingToken.1)
-    special = [startToken, endToken, unknownToken, paddingToken].map { (text: $0.0, id: $0.1) }
-      .sorted { $0.text.count > $1.text.count }
+    special = [startToken, endToken, unknownToken, paddingToken].map {
+      (text: Array($0.0.unicodeScalars), id: $0.1)
+    }.sorted { $0.text.count > $1.text.count }
     // Some folders write a number beyond 64 bits for "no limit".
     length = min((try? configuration.size("model_max_length")) ?? longest, longest)
     guard length >= 2 else {
@@ -90,19 +104,21 @@ public struct CLIPTokenizer: Sendable {
 
   private func tokens(of prompt: String) -> [Int] {
     var ids: [Int] = []
-    var rest = prompt[...]
-    var plain = ""
-    while !rest.isEmpty {
-      if let (text, id) = special.first(where: { !$0.text.isEmpty && rest.hasPrefix($0.text) }) {
-        ids += words(of: plain).flatMap(mergedTokens)
-        plain = ""
+    // Scalars, not characters: a special token is one also where a combining mark follows.
+    var rest = Array(prompt.unicodeScalars)[...]
+    var plain = String.UnicodeScalarView()
+    while let first = rest.first {
+      if let (text, id) = special.first(where: { rest.starts(with: $0.text) }) {
+        ids += words(of: String(plain)).flatMap(mergedTokens)
+        plain = String.UnicodeScalarView()
         ids.append(id)
         rest = rest.dropFirst(text.count)
       } else {
-        plain.append(rest.removeFirst())
+        plain.append(first)
+        rest = rest.dropFirst()
       }
     }
-    return ids + words(of: plain).flatMap(mergedTokens)
+    return ids + words(of: String(plain)).flatMap(mergedTokens)
   }
 
   /// Splits normalised text into contractions, runs of letters, single digits and runs of anything
@@ -140,23 +156,30 @@ public struct CLIPTokenizer: Sendable {
     Array($0.unicodeScalars)
   }
 
-  /// Byte-pair encoding of one word: the pair of lowest rank is merged until none is left.
+  /// Byte-pair encoding of one word: the pair of lowest rank is merged, wherever it occurs, until
+  /// none is left. A merge makes only pairs of higher ranks, so the order is that of the ranks.
   private func mergedTokens(of word: [Unicode.Scalar]) -> [Int] {
     let bytes = word.flatMap { Array(String($0).utf8) }
     var symbols = bytes.enumerated().map { index, byte in
       vocabulary[Self.alphabet[Int(byte)] + (index == bytes.count - 1 ? "</w>" : "")] ?? unknown
     }
     while true {
-      var best: (rank: Int, position: Int, merged: Int)?
-      for position in symbols.indices.dropLast() {
-        if let merge = merges[Pair(left: symbols[position], right: symbols[position + 1])],
-          merge.rank < best?.rank ?? .max
-        {
-          best = (merge.rank, position, merge.merged)
+      let pairs = zip(symbols, symbols.dropFirst()).map { Pair(left: $0, right: $1) }
+      guard
+        let best = pairs.compactMap({ merges[$0] }).min(by: { $0.rank < $1.rank })
+      else { return symbols }
+      var merged: [Int] = []
+      var position = 0
+      while position < symbols.count {
+        if position < pairs.count, merges[pairs[position]]?.rank == best.rank {
+          merged.append(best.merged)
+          position += 2
+        } else {
+          merged.append(symbols[position])
+          position += 1
         }
       }
-      guard let best else { return symbols }
-      symbols.replaceSubrange(best.position...best.position + 1, with: [best.merged])
+      symbols = merged
     }
   }
 

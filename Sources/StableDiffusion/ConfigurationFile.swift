@@ -32,6 +32,14 @@ struct ConfigurationFile {
     try value(key, "a text", fallback) { $0.text }
   }
 
+  /// A special token: its text, or an object that holds it as `content`.
+  func token(_ key: String, default fallback: String) throws -> String {
+    try value(key, "a token's text", fallback) { value in
+      if case .object(let fields) = value { return fields["content"]?.text }
+      return value.text
+    }
+  }
+
   func texts(_ key: String) throws -> [String] {
     try value(key, "a list of texts", nil) { $0.list { $0.text } }
   }

@@ -2,7 +2,9 @@ import Foundation
 import Tensor
 
 /// Deterministic DDIM (Song et al., arXiv 2010.02502, η = 0): the noise schedule, the table of time
-/// steps, and moves along it in either direction.
+/// steps, and moves along it in either direction. A move ends at the table's next time step,
+/// whatever the spacing; diffusers' own sampling steps by a fixed distance, which with `trailing`
+/// and `linspace` is not quite where its next step begins.
 public struct DDIMScheduler: Sendable {
   public enum Prediction: String, Sendable {
     case epsilon

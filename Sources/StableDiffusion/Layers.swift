@@ -30,7 +30,7 @@ extension Weights {
   {
     guard channels % groups == 0 else {
       throw ModelError(
-        "'norm_num_groups' is \(groups), which does not divide the \(channels) channels of '\(path)'"
+        "\(place): 'norm_num_groups' is \(groups), which does not divide the \(channels) channels of '\(path)'"
       )
     }
     return try GroupNorm(

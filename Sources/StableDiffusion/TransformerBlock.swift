@@ -21,16 +21,17 @@ struct TransformerBlock {
     down = try weights.linear("ff.net.2", 4 * channels, channels)
   }
 
-  /// - Parameter input: (batch, n, channels).
-  func callAsFunction(_ input: Tensor, context: Tensor, processor: some UNetProcessor) throws
-    -> Tensor
-  {
+  /// - Parameter input: (batch, n, channels); the n tokens are the pixels of `grid`.
+  func callAsFunction(
+    _ input: Tensor, grid: FeatureGrid, context: Tensor, processor: some UNetProcessor
+  ) throws -> Tensor {
     var hidden = input
-    hidden.add(try processor.selfAttention(selfAttention, norm1(hidden), at: site))
+    hidden.add(try processor.selfAttention(selfAttention, norm1(hidden), grid: grid, at: site))
     hidden.add(
-      try processor.crossAttention(crossAttention, norm2(hidden), context: context, at: site))
+      try processor.crossAttention(
+        crossAttention, norm2(hidden), context: context, grid: grid, at: site))
     hidden.add(feedForward(norm3(hidden)))
-    return try processor.afterFeedForward(hidden, at: site)
+    return try processor.afterFeedForward(hidden, grid: grid, at: site)
   }
 
   /// In portions: its inside is eight times as wide as what goes in and comes out.
@@ -80,7 +81,10 @@ struct SpatialTransformer {
   {
     var hidden = projectIn(
       norm(input).reshaped([input.shape[0], input.shape[1] * input.shape[2], input.shape[3]]))
-    for block in blocks { hidden = try block(hidden, context: context, processor: processor) }
+    let grid = FeatureGrid(height: input.shape[1], width: input.shape[2])
+    for block in blocks {
+      hidden = try block(hidden, grid: grid, context: context, processor: processor)
+    }
     var output = projectOut(hidden).reshaped(input.shape)
     output.add(input)
     return output

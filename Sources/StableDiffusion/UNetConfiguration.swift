@@ -73,6 +73,10 @@ struct UNetConfiguration {
     linearProjection = try file.flag("use_linear_projection", default: false)
     flipsSineToCosine = try file.flag("flip_sin_to_cos", default: true)
     frequencyShift = try file.number("freq_shift", default: 0)
+    guard epsilon > 0 else { throw file.wrong("norm_eps", "takes a positive number") }
+    guard frequencyShift < Double(channels[0] / 2) else {
+      throw file.wrong("freq_shift", "must be below half the first of 'block_out_channels'")
+    }
     guard channels[0] % 2 == 0 else {
       throw file.wrong(
         "block_out_channels", "must begin with an even number, for the time embedding")

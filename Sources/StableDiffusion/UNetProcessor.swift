@@ -4,12 +4,15 @@ import Tensor
 /// the image model's own behaviour by default, so that a method states only what it changes; the
 /// UNet itself knows no method.
 ///
+/// Attention and what follows it see (batch, n, channels), whose n tokens are the pixels of `grid`.
 /// Rows of a batch are whatever the method makes of them: frames of a video, or streams of frames.
 public protocol UNetProcessor {
   /// A transformer block's self-attention, its output projection included.
   ///
   /// - Parameter hiddenStates: (batch, n, channels), after the block's first norm.
-  func selfAttention(_ layer: AttentionLayer, _ hiddenStates: Tensor, at site: LayerSite) throws
+  func selfAttention(
+    _ layer: AttentionLayer, _ hiddenStates: Tensor, grid: FeatureGrid, at site: LayerSite
+  ) throws
     -> Tensor
 
   /// A transformer block's attention to the text.
@@ -18,7 +21,8 @@ public protocol UNetProcessor {
   ///   - hiddenStates: (batch, n, channels), after the block's second norm.
   ///   - context: (prompts, tokens, width); the number of prompts divides the batch.
   func crossAttention(
-    _ layer: AttentionLayer, _ hiddenStates: Tensor, context: Tensor, at site: LayerSite
+    _ layer: AttentionLayer, _ hiddenStates: Tensor, context: Tensor, grid: FeatureGrid,
+    at site: LayerSite
   ) throws -> Tensor
 
   /// A ResNet's hidden state after its second convolution, before its shortcut is added; (batch,
@@ -27,7 +31,8 @@ public protocol UNetProcessor {
 
   /// A transformer block's hidden states after its feed-forward, the residual included; (batch, n,
   /// channels).
-  func afterFeedForward(_ hiddenStates: Tensor, at site: LayerSite) throws -> Tensor
+  func afterFeedForward(_ hiddenStates: Tensor, grid: FeatureGrid, at site: LayerSite) throws
+    -> Tensor
 
   /// Normalisation in ResNets and at the output; the scope is one row unless a method widens it.
   func groupNorm(_ norm: GroupNorm, _ input: Tensor, activation: Activation?, at site: LayerSite)
@@ -35,7 +40,9 @@ public protocol UNetProcessor {
 }
 
 extension UNetProcessor {
-  public func selfAttention(_ layer: AttentionLayer, _ hiddenStates: Tensor, at site: LayerSite)
+  public func selfAttention(
+    _ layer: AttentionLayer, _ hiddenStates: Tensor, grid: FeatureGrid, at site: LayerSite
+  )
     throws -> Tensor
   {
     layer.attend(
@@ -44,7 +51,8 @@ extension UNetProcessor {
   }
 
   public func crossAttention(
-    _ layer: AttentionLayer, _ hiddenStates: Tensor, context: Tensor, at site: LayerSite
+    _ layer: AttentionLayer, _ hiddenStates: Tensor, context: Tensor, grid: FeatureGrid,
+    at site: LayerSite
   ) throws -> Tensor {
     layer.attend(
       queries: layer.toQueries(hiddenStates), keys: layer.toKeys(context),
@@ -55,7 +63,9 @@ extension UNetProcessor {
     hiddenState
   }
 
-  public func afterFeedForward(_ hiddenStates: Tensor, at site: LayerSite) throws -> Tensor {
+  public func afterFeedForward(_ hiddenStates: Tensor, grid: FeatureGrid, at site: LayerSite) throws
+    -> Tensor
+  {
     hiddenStates
   }
 
@@ -69,6 +79,11 @@ extension UNetProcessor {
 /// The image model as it was trained: every row on its own.
 public struct PlainProcessor: UNetProcessor {
   public init() {}
+}
+
+/// The feature map whose pixels, row by row, are a layer's tokens.
+public struct FeatureGrid: Hashable, Sendable {
+  public let height, width: Int
 }
 
 /// A ResNet or transformer block of the UNet.

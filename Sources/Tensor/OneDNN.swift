@@ -52,19 +52,27 @@ enum OneDNN {
     return strides
   }
 
-  private static let compiled = Mutex<[OneDNNOperation: OneDNNPrimitive]>([:])
-  /// A few dozen picture sizes' worth; a worker that sees more begins anew rather than grow for ever.
+  /// A primitive divides its work, and sizes its scratch memory, for the threads at its making.
+  private struct Compiled: Hashable {
+    let operation: OneDNNOperation
+    let threads: Int
+  }
+
+  private static let compiled = Mutex<[Compiled: OneDNNPrimitive]>([:])
+  /// A few dozen picture sizes' worth; a worker that sees more begins anew rather than grow for
+  /// ever.
   private static let mostCompiled = 8192
 
   /// The primitive for an operation, compiled at its first use.
   static func primitive(
     _ operation: OneDNNOperation, compile: () -> OneDNNPrimitive
   ) -> OneDNNPrimitive {
-    if let found = compiled.withLock({ $0[operation] }) { return found }
+    let key = Compiled(operation: operation, threads: Parallel.threads)
+    if let found = compiled.withLock({ $0[key] }) { return found }
     let made = compile()
     compiled.withLock { compiled in
       if compiled.count >= mostCompiled { compiled.removeAll() }
-      compiled[operation] = made
+      compiled[key] = made
     }
     return made
   }

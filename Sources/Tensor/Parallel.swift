@@ -6,9 +6,24 @@ public enum Parallel {
   /// How many threads the calling thread's operations use. The division of work, and so the last
   /// bits of results, depend on it.
   public static var threads: Int {
-    get { Int(omp_get_max_threads()) }
-    set { omp_set_num_threads(Int32(max(1, newValue))) }
+    get {
+      settle()
+      return Int(omp_get_max_threads())
+    }
+    set { omp_set_num_threads(Int32(min(max(1, newValue), mostThreads))) }
   }
+
+  /// Makes sure that the calling thread's teams have just as many threads as they say. With
+  /// OMP_THREAD_LIMIT or OMP_DYNAMIC in the environment a team may have fewer, and oneDNN, which
+  /// divides the work beforehand, would leave some of it undone.
+  static func settle() {
+    if omp_get_dynamic() != 0 { omp_set_dynamic(0) }
+    let limit = omp_get_thread_limit()
+    if omp_get_max_threads() > limit { omp_set_num_threads(limit) }
+  }
+
+  /// More than any machine that this runs on has processors.
+  public static let mostThreads = 1024
 
   /// Calls `body` once for each of at most `threads` even parts of `0 ..< count`; a part has at
   /// least `atLeast` elements, so that small loops stay on one thread.
@@ -24,17 +39,27 @@ public enum Parallel {
     let parts = omp_in_parallel() != 0 ? 1 : min(threads, (count + least - 1) / max(least, 1))
     guard parts > 1 else { return body(0, 0..<count) }
     withoutActuallyEscaping(body) { body in
-      var work = Work { part in body(part, (count * part / parts)..<(count * (part + 1) / parts)) }
+      var work = Work(parts: parts) { part in
+        body(part, (count * part / parts)..<(count * (part + 1) / parts))
+      }
       withUnsafeMutablePointer(to: &work) { work in
         GOMP_parallel(
-          { $0?.assumingMemoryBound(to: Work.self).pointee.body(Int(omp_get_thread_num())) }, work,
+          { $0?.assumingMemoryBound(to: Work.self).pointee.run() }, work,
           UInt32(parts), 0)
       }
     }
   }
 
   private struct Work {
+    let parts: Int
     let body: (Int) -> Void
+
+    /// One thread's share; of a team smaller than was asked for, several parts.
+    func run() {
+      for part in stride(
+        from: Int(omp_get_thread_num()), to: parts, by: Int(omp_get_num_threads()))
+      { body(part) }
+    }
   }
 }
 

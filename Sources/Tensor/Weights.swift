@@ -13,6 +13,9 @@ public struct Weights: Sendable {
   /// The weights below `path`.
   public subscript(path: String) -> Weights { Weights(file, prefix: prefix + path + ".") }
 
+  /// Which file and which part of it, for messages.
+  public var place: String { "\(file.url.path(percentEncoded: false)), '\(prefix.dropLast())'" }
+
   public func has(_ name: String) -> Bool { file.shape(of: prefix + name) != nil }
 
   public func hasShape(_ name: String, _ shape: [Int]) -> Bool {

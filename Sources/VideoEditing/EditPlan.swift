@@ -31,8 +31,8 @@ struct EditPlan {
     }
     parts.append(
       Part(
-        stage: .decodeLatents, steps: frames,
-        cost: reconstructs && settings.method != .reconstruct ? 4 : 2))
+        stage: .decodeLatents,
+        steps: reconstructs && settings.method != .reconstruct ? 2 * frames : frames, cost: 2))
     self.parts = parts
   }
 

@@ -57,10 +57,12 @@ public struct VideoEdit {
         try report(.edit, step)
       }
     }
+    var decoded = 0
     func pictures(_ latents: Tensor) throws -> Tensor {
-      try report(.decodeLatents, 0)
+      try report(.decodeLatents, decoded)
+      defer { decoded += count }
       return try model.autoencoder.decode(latents * Float(1 / model.autoencoder.scalingFactor)) {
-        try report(.decodeLatents, $0)
+        try report(.decodeLatents, decoded + $0)
       }.clippedToPictures
     }
     let reconstructed = try inverted.reconstructed.map(pictures)

@@ -21,7 +21,8 @@ enum Confinement {
     try limit(stem_RLIMIT_AS, UInt(max(0, limits.memoryBytes)), "a limit on memory")
     try limit(stem_RLIMIT_FSIZE, UInt(max(0, limits.fileBytes)), "a limit on file size")
     try limit(stem_RLIMIT_CORE, 0, "not to dump core")
-    // 0, 1 and 2 are open already: nothing further can be.
+    // 0, 1 and 2 are open already: nothing further can be, unless whoever took the process over
+    // closes one of them first.
     try limit(stem_RLIMIT_NOFILE, 3, "never to open a file")
 
     // The place for Landlock (no path at all) and a seccomp filter (read, write, pread, pwrite,

@@ -30,8 +30,8 @@ struct StemWorker: ParsableCommand {
     var parent: Int32?
 
     func validate() throws {
-      if let threads, threads < 1 {
-        throw ValidationError("--threads takes a whole number from 1 on, not \(threads).")
+      if let threads, !(1...1024).contains(threads) {
+        throw ValidationError("--threads takes a whole number from 1 to 1024, not \(threads).")
       }
       guard (1...255).contains(name.utf8.count), name.utf8.first != 0 else {
         throw ValidationError("--name takes 1 to 255 bytes.")

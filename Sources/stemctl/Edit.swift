@@ -33,8 +33,8 @@ struct Edit: ParsableCommand {
   var threads: Int?
 
   func validate() throws {
-    if let threads, threads < 1 {
-      throw ValidationError("--threads takes a whole number from 1 on, not \(threads).")
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads takes a whole number from 1 to 1024, not \(threads).")
     }
     if truth != nil, metrics == nil {
       throw ValidationError(

@@ -20,6 +20,12 @@ struct Verify: ParsableCommand {
   @Option(help: "Threads to compute with (default: one per processor).")
   var threads: Int?
 
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads takes a whole number from 1 to 1024, not \(threads).")
+    }
+  }
+
   func run() throws {
     if let threads { Parallel.threads = threads }
     let verification = Verification(
@@ -34,6 +40,8 @@ struct Verify: ParsableCommand {
             + Self.scientific(row.tolerance).padded(12) + (row.passes ? "ok" : "NOT OK"))
       case .skipped(let name, let missing):
         print(name.padded(24) + "skipped: the file does not hold \(missing)")
+      case .unusable(let name, let reason):
+        print(name.padded(24) + "NOT OK: \(reason)")
       }
     }
     guard passed else { throw ExitCode(1) }

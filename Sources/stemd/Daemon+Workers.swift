@@ -23,7 +23,7 @@ extension Daemon {
       name.utf8.first.map({ $0 != 0 }) ?? false
     else {
       workerComplaints.log(
-        "a message on the worker socket is not two frames, a worker's name and a message",
+        "a message on the worker socket is not two frames, a worker's name and a message; or it comes from a connection that was replaced",
         to: logger, now: now)
       return
     }
@@ -66,7 +66,8 @@ extension Daemon {
     case .log(let job, let level, let text):
       guard holds(name, job, now) else { return }
       logForJob(job, level, text, worker: displayName(name))
-    case .done(let job, let figures): ended(name, job, .done(figures), now)
+    case .done(let job, let figures):
+      ended(name, job, isEdited(name) ? .done(figures) : Self.nothingDelivered, now)
     case .failed(let job, let error, let mayPass):
       ended(
         name, job,
@@ -80,6 +81,10 @@ extension Daemon {
   private func introduced(_ name: String, pid: pid_t, threads: Int, now: ContinuousClock.Instant) {
     if let known = workers[name], known.pid != pid {
       lose(known, how: "was replaced by process \(pid)")
+    }
+    if isStopping {
+      _ = send(.stop, toName: name)
+      return
     }
     if workers[name] == nil {
       workers[name] = Worker(name: name, pid: pid, threads: threads, lastHeard: now)
@@ -99,6 +104,20 @@ extension Daemon {
     return false
   }
 
+  /// Whether the worker's job has what a finished one must have.
+  private func isEdited(_ name: String) -> Bool {
+    guard let folder = workers[name]?.work?.assignment.resultFolder else { return false }
+    var status = stat()
+    return lstat(folder + "/edited.mp4", &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+      && status.st_size > 0
+  }
+
+  private static var nothingDelivered: Outcome {
+    .attemptFailed(
+      "the worker said that it was done, but left no edited video",
+      sentence: { "the worker said \($0) times that it was done, but left no edited video" })
+  }
+
   private func ended(
     _ name: String, _ job: JobID, _ outcome: Outcome, _ now: ContinuousClock.Instant
   ) {
@@ -112,8 +131,12 @@ extension Daemon {
   }
 
   private func send(_ message: DaemonMessage, toName name: String) -> Bool {
+    (try? MessageCoding.encode(message)).map { send($0, toName: name) } ?? false
+  }
+
+  private func send(_ message: Data, toName name: String) -> Bool {
     do {
-      return try workerSocket.send([Data(name.utf8), MessageCoding.encode(message)])
+      return try workerSocket.send([Data(name.utf8), message])
     } catch {
       logger.error(
         "a message to a worker cannot be sent: \(error)",
@@ -180,7 +203,16 @@ extension Daemon {
     logForJob(
       job.id, .info, "given to \(worker.name), attempt \(running.attempts)",
       worker: displayName(worker.name))
-    guard send(.run(assignment), to: worker) else {
+    let message: Data
+    do {
+      message = try MessageCoding.encode(DaemonMessage.run(assignment))
+      guard message.count <= MessageSocket.largestFrame else {
+        throw MessagingError("its settings take \(message.count) bytes: shorten the prompts")
+      }
+    } catch {
+      return conclude(job.id, .failed("\(error)"))
+    }
+    guard send(message, toName: worker.name) else {
       // It is not there any more; its silence or its end will be noticed, and until then it gets
       // nothing.
       workers[worker.name] = nil

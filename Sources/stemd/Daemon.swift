@@ -35,6 +35,8 @@ final class Daemon {
   var watchers = Watchers()
   /// When a job whose attempt failed may be tried again.
   var pauses: [JobID: ContinuousClock.Instant] = [:]
+  /// No worker gets a job any more, and none that introduces itself is kept.
+  var isStopping = false
   /// Outcomes that the store could not take, for later.
   var unrecorded: [JobID: Outcome] = [:]
   var retryAt: ContinuousClock.Instant?
@@ -46,7 +48,6 @@ final class Daemon {
   private var inboxRetryAt: ContinuousClock.Instant?
   private var lastAttended = ContinuousClock.now
   private var nextTick = ContinuousClock.now
-  private var isStopping = false
 
   /// Opens everything, and puts right what a crash left.
   init(
@@ -66,7 +67,8 @@ final class Daemon {
     controlSocket = try MessageSocket(.router, context: context)
     try controlSocket.bind(spool.folders.controlEndpoint)
     workerSocket = try MessageSocket(.router, context: context)
-    try workerSocket.bind(spool.folders.workerEndpoint)
+    // Workers are this daemon's own processes: nobody else has business there.
+    try workerSocket.bind(spool.folders.workerEndpoint, mode: 0o600)
     processes = WorkerProcesses(
       count: workers, program: workerProgram, endpoint: spool.folders.workerEndpoint,
       logger: logger, now: .now)

@@ -43,11 +43,12 @@ struct Stemd: ParsableCommand {
   var workerProgram: String?
 
   func validate() throws {
+    guard !root.isEmpty else { throw ValidationError("--root takes a folder, not an empty text.") }
     guard (1...256).contains(workers) else {
       throw ValidationError("--workers takes a whole number from 1 to 256, not \(workers).")
     }
-    if let threads, threads < 1 {
-      throw ValidationError("--threads takes a whole number from 1 on, not \(threads).")
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads takes a whole number from 1 to 1024, not \(threads).")
     }
     guard !defaultModel.isEmpty, !defaultModel.hasPrefix("."), !defaultModel.contains("/") else {
       throw ValidationError(

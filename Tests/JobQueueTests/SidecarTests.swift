@@ -181,7 +181,9 @@ import Testing
         .contains(
           "UTF-16"))
     #expect(error(String(repeating: "a", count: 65537), "txt").contains("64 KiB"))
-    #expect(error(String(repeating: "a", count: 65536), "txt").hasPrefix("accepted"))
+    let longest = SettingsLimits.promptBytes
+    #expect(error(String(repeating: "a", count: longest + 1), "txt").contains("16 KiB"))
+    #expect(error(String(repeating: "a", count: longest), "txt").hasPrefix("accepted"))
   }
 
   @Test(

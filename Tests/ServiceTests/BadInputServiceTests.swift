@@ -15,7 +15,7 @@ import Testing
         sidecar, "not a video"
       ),
       ("concat", "mov", "ffconcat version 1.0\nfile /etc/passwd\n", sidecar, "not a video"),
-      ("typo", "mp4", "", "promt: a ball\n", "prompt"),
+      ("typo", "mp4", "", "promt: a ball\n", "promt"),
       ("value", "mp4", "", "prompt: a ball\nsteps: many\n", "steps"),
       ("nothing", "mp4", "", "", "prompt"),
       ("model", "mp4", "", "prompt: a ball\nmodel: no-such-model\n", "no-such-model"),

@@ -96,6 +96,7 @@ import VideoFile
     service.kill(daemonWith: SIGKILL)
     try service.start()
     #expect(try service.finished("ball").state == .done)
+    #expect(try service.result("ball")["attempts"] as? Int == 2)
     #expect(service.names(service.folders.outbox) == ["ball"])
     #expect(try service.jobs().count == 1)
   }

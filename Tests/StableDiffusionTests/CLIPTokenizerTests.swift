@@ -1,3 +1,4 @@
+import Foundation
 import StableDiffusion
 import Testing
 
@@ -38,6 +39,43 @@ import Testing
   func knownIds(prompt: String, ids: [Int]) throws {
     let padded = ids + Array(repeating: 686, count: 32 - ids.count)
     #expect(try TinyWorld.model.get().tokenizer.encode(prompt) == padded)
+  }
+
+  @Test(
+    "the padding token may stand in either file, as a text or as an object",
+    arguments: [
+      ("tokenizer_config.json", true), ("special_tokens_map.json", false),
+      ("special_tokens_map.json", true),
+    ])
+  func whereThePaddingTokenStands(file: String, isObject: Bool) throws {
+    let damaged = try DamagedModel()
+    let path = "tokenizer/\(file)"
+    if file == "special_tokens_map.json" {
+      try Data("{}".utf8).write(to: damaged.folder.appending(path: path))
+    }
+    try damaged.set(
+      "pad_token", isObject ? ["content": "!", "__type": "AddedToken"] as [String: Any] : "!",
+      in: path)
+    let ids = try StableDiffusionModel(folder: damaged.folder).tokenizer.encode("ball")
+    #expect(ids.prefix(4) == [685, 601, 686, 0])
+  }
+
+  @Test("merges with the line ends of another system are the same merges")
+  func carriageReturns() throws {
+    let damaged = try DamagedModel()
+    let url = damaged.folder.appending(path: "tokenizer/merges.txt")
+    let text = try String(contentsOf: url, encoding: .utf8)
+    try text.replacingOccurrences(of: "\n", with: "\r\n").write(
+      to: url, atomically: true, encoding: .utf8)
+    let ids = try StableDiffusionModel(folder: damaged.folder).tokenizer.encode("a photo")
+    #expect(ids.prefix(4) == [685, 320, 591, 686])
+  }
+
+  @Test("a word of thousands of letters is no work for minutes", .timeLimit(.minutes(1)))
+  func longWord() throws {
+    let count = try TinyWorld.model.get().tokenizer.tokenCount(
+      of: String(repeating: "a", count: 60_000))
+    #expect(count > 1000)
   }
 
   @Test("a prompt that is too long is cut, and still ends with the end token")

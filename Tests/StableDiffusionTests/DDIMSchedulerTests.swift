@@ -17,7 +17,7 @@ import Testing
   }
 
   @Test(
-    "moving up and down again with the same output is no move, for both kinds of prediction",
+    "a move takes a known mixture of signal and noise to another level, for both kinds of prediction",
     arguments: ["epsilon", "v_prediction"])
   func movesAreInverse(prediction: String) throws {
     let damaged = try DamagedModel()

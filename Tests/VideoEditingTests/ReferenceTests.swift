@@ -7,11 +7,9 @@ import VideoEditing
 /// The repository's own model.
 enum TinyWorld {
   private static let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-  static let model = Result {
-    try StableDiffusionModel(
-      folder: tests.deletingLastPathComponent().deletingLastPathComponent().appending(
-        path: "Models/tiny-world"))
-  }
+  static let folder = tests.deletingLastPathComponent().deletingLastPathComponent().appending(
+    path: "Models/tiny-world")
+  static let model = Result { try StableDiffusionModel(folder: folder) }
   static let golden = tests.appending(path: "Goldens/tiny-world-104x72.safetensors")
 }
 
@@ -29,25 +27,92 @@ enum TinyWorld {
         #expect(row.passes, "\(row.name): \(row.error) is more than \(row.tolerance)")
       case .skipped(let name, let missing):
         Issue.record("\(name) was skipped for want of \(missing)")
+      case .unusable(let name, let reason): Issue.record("\(name): \(reason)")
       }
     }
     #expect(passed)
     #expect(names.count == 18)
   }
 
-  @Test(
-    "verification fails where the numbers are another model's, and where there is nothing to compare"
-  )
+  @Test("verification fails where one number of a component is another")
   func verificationCanFail() throws {
-    let golden = try SafetensorsFile(TinyWorld.golden)
+    let damaged = try GoldenCopy()
+    try damaged.overwrite("unet.output", with: 1000)
+    var failed: [String] = []
+    let passed = try verify(damaged) {
+      if case .compared(let row) = $0, !row.passes { failed.append(row.name) }
+    }
+    #expect(!passed)
+    #expect(failed == ["unet.output"])
+  }
+
+  @Test(
+    "a golden file that is not what it should be fails its rows with a sentence, and nothing else",
+    arguments: [
+      ("text.input_ids", #""shape":[3,32]"#, #""shape":[96]"#, "text.hidden"),
+      ("unet.sample", #""shape":[5,4,9,13]"#, #""shape":[4,5,9,13]"#, "unet.output"),
+      ("stem.values", #""shape":[4,1000,24]"#, #""shape":[8,500,24]"#, "stem.key_bases"),
+      ("tokenflow.keyframes", #""shape":[4,3]"#, #""shape":[3,4]"#, "tokenflow.first"),
+      ("__metadata__", #""group":"2""#, #""group":"0""#, "tokenflow.first"),
+      ("__metadata__", #""temperature":"0.01""#, #""temperature":"-nan""#, "stem.unet_output"),
+    ])
+  func malformedGolden(name: String, text: String, replacement: String, row: String) throws {
+    let damaged = try GoldenCopy()
+    try damaged.replace(text, by: replacement, after: name)
+    var unusable: [String] = []
+    var compared = 0
+    let passed = try verify(damaged) {
+      if case .unusable(let name, _) = $0 { unusable.append(name) }
+      if case .compared = $0 { compared += 1 }
+    }
+    #expect(!passed)
+    #expect(unusable.contains(row))
+    #expect(compared > 5)
+  }
+
+  @Test("a file with nothing to compare does not pass")
+  func nothingToCompare() throws {
     // Any file of weights is a golden file that holds none of the tensors.
     let unrelated = try SafetensorsFile(
-      TinyWorld.golden.deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent()
-        .appending(path: "Models/tiny-world/text_encoder/model.safetensors"))
-    #expect(try Verification(model: TinyWorld.model.get(), golden: unrelated).run { _ in } == false)
-    // Rows that compare a latent's noise with itself at another step differ.
-    let (a, b) = (try golden.tensor("ddim.inverted"), try golden.tensor("st.inverted"))
-    #expect(a.values != b.values)
+      TinyWorld.folder.appending(path: "text_encoder/model.safetensors"))
+    let verification = Verification(model: try TinyWorld.model.get(), golden: unrelated)
+    #expect(try verification.run { _ in } == false)
+  }
+
+  private func verify(_ golden: GoldenCopy, _ report: (Verification.Outcome) -> Void) throws -> Bool
+  {
+    try Verification(model: TinyWorld.model.get(), golden: SafetensorsFile(golden.url)).run(report)
+  }
+}
+
+/// A copy of the golden file that a test may damage.
+private final class GoldenCopy {
+  let url = FileManager.default.temporaryDirectory.appending(
+    path: "golden-\(UUID().uuidString).safetensors")
+  private var bytes: Data
+
+  init() throws { bytes = try Data(contentsOf: TinyWorld.golden) }
+
+  deinit { try? FileManager.default.removeItem(at: url) }
+
+  /// Exchanges a piece of the header for one that is no longer.
+  func replace(_ text: String, by replacement: String, after name: String) throws {
+    let start = try #require(bytes.range(of: Data("\"\(name)\"".utf8))).lowerBound
+    let found = try #require(bytes.range(of: Data(text.utf8), in: start..<bytes.endIndex))
+    let padding = String(repeating: " ", count: text.utf8.count - replacement.utf8.count)
+    bytes.replaceSubrange(found, with: Data((replacement + padding).utf8))
+    try bytes.write(to: url)
+  }
+
+  /// Sets a tensor's first number.
+  func overwrite(_ name: String, with value: Float) throws {
+    let length = Int(bytes.prefix(8).withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) })
+    let header = try JSONSerialization.jsonObject(with: bytes[8..<8 + length]) as? [String: Any]
+    let entry = try #require(header?[name] as? [String: Any])
+    let start = 8 + length + (try #require(entry["data_offsets"] as? [Int]))[0]
+    withUnsafeBytes(of: value.bitPattern.littleEndian) {
+      bytes.replaceSubrange(start..<start + 4, with: $0)
+    }
+    try bytes.write(to: url)
   }
 }

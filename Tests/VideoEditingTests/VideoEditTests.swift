@@ -71,6 +71,10 @@ import VideoEditing
     for progress in seen where progress.stage != stages.last { stages.append(progress.stage) }
     #expect(Array(stages.prefix(4)) == [.encodeLatents, .invert, .reconstruct, .edit])
     #expect(seen.allSatisfy { $0.step <= $0.steps && $0.frames == 2 })
+    for (before, after) in zip(seen, seen.dropFirst()) where before.stage == after.stage {
+      #expect(before.step <= after.step && before.steps == after.steps)
+    }
+    #expect(stages.count == Set(stages).count)
     #expect(seen.contains { $0.stage == .edit && $0.step == 2 })
     #expect(seen.last?.stage == .decodeLatents && seen.last?.step == seen.last?.steps)
   }

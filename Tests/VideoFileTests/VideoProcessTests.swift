@@ -317,7 +317,9 @@ struct VideoProcessTests {
     return !status[end...].hasPrefix(") Z")
   }
 
-  @Test("while it decodes, the child can open no file, gain no privilege and dump no core")
+  @Test(
+    "while it decodes, the child is held to no further descriptor, no new privilege and no core dump"
+  )
   func confinement() throws {
     let file = try openVideo(
       path: folder.write(sampleClip(width: 640, height: 480, frames: 40), to: "a.mp4"))

@@ -111,7 +111,9 @@ private final class TokenFlowProcessor: UNetProcessor {
 
   init(groups: [Range<Int>]) { self.groups = groups }
 
-  func selfAttention(_ layer: AttentionLayer, _ hiddenStates: Tensor, at site: LayerSite) throws
+  func selfAttention(
+    _ layer: AttentionLayer, _ hiddenStates: Tensor, grid: FeatureGrid, at site: LayerSite
+  ) throws
     -> Tensor
   {
     let frames = hiddenStates.shape[0] / 3
@@ -136,8 +138,8 @@ private final class TokenFlowProcessor: UNetProcessor {
   /// Decoder blocks 4 to 11 of plug-and-play diffusion.
   private static func isInjected(_ site: LayerSite) -> Bool {
     switch site.stage {
-    case .up(1): site.module >= 1
-    case .up(let stage): stage > 1
+    case .up(1): (1...2).contains(site.module)
+    case .up(2), .up(3): site.module <= 2
     default: false
     }
   }

@@ -33,7 +33,9 @@ public final class STEMAttention: UNetProcessor {
     }
   }
 
-  public func selfAttention(_ layer: AttentionLayer, _ hiddenStates: Tensor, at site: LayerSite)
+  public func selfAttention(
+    _ layer: AttentionLayer, _ hiddenStates: Tensor, grid: FeatureGrid, at site: LayerSite
+  )
     throws -> Tensor
   {
     let tokens = hiddenStates.reshaped([

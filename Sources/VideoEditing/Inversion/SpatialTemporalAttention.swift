@@ -6,7 +6,9 @@ import Tensor
 public struct SpatialTemporalAttention: UNetProcessor {
   public init() {}
 
-  public func selfAttention(_ layer: AttentionLayer, _ hiddenStates: Tensor, at site: LayerSite)
+  public func selfAttention(
+    _ layer: AttentionLayer, _ hiddenStates: Tensor, grid: FeatureGrid, at site: LayerSite
+  )
     throws -> Tensor
   {
     let (frames, n, channels) = (
