@@ -4,7 +4,6 @@ import Glibc
 /// The folder where results appear, each whole or not at all.
 struct Outbox {
   static let reportName = "result.json"
-  static let editedName = "edited.mp4"
 
   let folder: String
 
@@ -128,13 +127,15 @@ extension Spool {
     if record.outboxName != nil { return job }
     let outbox = Outbox(folder: folders.outboxPath)
     let result = folders.resultFolder(id)
+    // Assembling moves the clip, so what still lies in the work folder was not delivered.
+    let isAssembled = try FileSystem.status(sourcePath(of: record)) == nil
+    let mayBeDelivered = try isAssembled && (again || FileSystem.status(result) == nil)
     let outboxName: String
-    if try FileSystem.status(result) == nil {
-      // Only a delivery takes the result away; where it is not found, its owner took it away since.
-      outboxName = try outbox.find(id, name: record.name) ?? record.name
-    } else if again, let found = try outbox.find(id, name: record.name) {
+    if mayBeDelivered, let found = try outbox.find(id, name: record.name) {
       outboxName = found
     } else {
+      try FileSystem.makeFolder(folders.workFolder(id))
+      try FileSystem.makeFolder(result)
       try assemble(record)
       outboxName = try outbox.deliver(result, as: record.name, job: id)
     }

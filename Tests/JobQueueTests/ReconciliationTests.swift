@@ -164,6 +164,7 @@ import Testing
     try FileSystem.writeAside(
       ResultReport(record: #require(try test.spool.store.record(id))).data,
       to: folder.path("work/\(id)/result/result.json"))
+    folder.rename("work/\(id)/source.mp4", to: "work/\(id)/result/source.mp4")
     folder.rename("work/\(id)/result", to: "outbox/c-2")
     _ = try test.restart()
     #expect(try test.spool.store.job(id)?.outboxName == "c-2")

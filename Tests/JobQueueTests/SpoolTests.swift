@@ -344,6 +344,18 @@ final class TestSpool {
     #expect(try test.report("c")["error"] == (state == .failed ? .text("it is no video") : nil))
   }
 
+  @Test(
+    "a result folder that somebody removed does not take the input with it",
+    arguments: [false, true])
+  func resultFolderRemoved(again: Bool) throws {
+    let job = try #require(try test.claim().first)
+    try FileSystem.removeAll(folder.path("work/\(job.id)/result"))
+    _ = try test.spool.store.finish(job.id, as: .cancelled)
+    #expect(try test.spool.deliver(job.id, again: again).outboxName == "c")
+    #expect(folder.names("outbox/c") == ["job.log", "result.json", "sidecar.txt", "source.mp4"])
+    #expect(folder.content("outbox/c/source.mp4") == "the clip")
+  }
+
   @Test("a name that is taken gets a number")
   func takenNames() throws {
     mkdir(folder.path("outbox/c"), 0o770)
