@@ -109,7 +109,14 @@ extension Spool {
       state: JobRecord.claiming, settings: settings, submitted: now.toMilliseconds,
       clipIdentity: status.identity)
     try store.insert([record])
-    let result = try completeClaims([record])[id]
+    let result: ClaimResult?
+    do {
+      result = try completeClaims([record])[id]
+    } catch {
+      throw SpoolError(
+        "'\(displayName(name))' is kept and queued as job \(id) by itself once this is over, so do not submit it again: \(error)"
+      )
+    }
     guard let job = result?.jobs.first else {
       throw SpoolError(result?.problem ?? "the clip vanished from the inbox: put it there again")
     }
@@ -119,6 +126,7 @@ extension Spool {
   /// Goes on with claims that were cut off or failed, say because the disk was full.
   /// - Returns: the jobs that came of them, and sentences on what could not be done.
   public func resumeClaims() throws -> (jobs: [Job], problems: [String]) {
+    hasUnfinishedClaims = false
     let results = try completeClaims(store.records(inState: JobRecord.claiming))
     return (
       results.values.flatMap(\.jobs).sorted { $0.id.rawValue < $1.id.rawValue },
@@ -163,6 +171,15 @@ extension Spool {
   /// Brings the files of each record into its work folder, and makes it a job; or undoes the claim.
   /// Results by clip.
   private func completeClaims(_ records: [JobRecord]) throws -> [String: ClaimResult] {
+    do {
+      return try attemptClaims(records)
+    } catch {
+      hasUnfinishedClaims = true
+      throw error
+    }
+  }
+
+  private func attemptClaims(_ records: [JobRecord]) throws -> [String: ClaimResult] {
     var results: [String: ClaimResult] = [:]
     var accepted: [JobRecord] = []
     var dropped: [JobRecord] = []
@@ -179,6 +196,7 @@ extension Spool {
           dropped += group
         } catch {
           // Stays recorded as being claimed, and is gone on with later.
+          hasUnfinishedClaims = true
           results[clip]?.problem? += "; \(error)"
         }
       }

@@ -10,6 +10,8 @@ import Glibc
 public final class Spool {
   public let folders: SpoolFolders
   public let store: JobStore
+  /// Whether a claim failed in a way that leaves it recorded: call `resumeClaims` later.
+  public internal(set) var hasUnfinishedClaims = false
   var idGenerator: JobIDGenerator
   private let lock: Int32
 

@@ -16,6 +16,8 @@ extension Daemon {
   /// Claims some of the clips that are ready, so that thousands at once do not keep workers and
   /// clients waiting.
   func claimReady() {
+    // Also those of clients, whose requests do not come this way.
+    defer { if spool.hasUnfinishedClaims { retryLater() } }
     guard let inbox, !readyClips.isEmpty else { return }
     let clips = Array(readyClips.prefix(16))
     readyClips.removeFirst(clips.count)

@@ -1,5 +1,6 @@
 import EditSettings
 import Foundation
+import GRDB
 import Glibc
 import Testing
 
@@ -225,6 +226,30 @@ final class TestSpool {
     _ = try test.spool.deliver(job.id)
     #expect(
       folder.names("outbox/my: clip") == ["edited.mp4", "job.log", "result.json", "source.mov"])
+  }
+
+  @Test("a submission that the disk fails halfway is completed later, and says so")
+  func submissionCutOff() throws {
+    folder.drop("inbox/.upload-1", "the clip")
+    let database = try DatabaseQueue(path: folder.path("state/jobs.sqlite"))
+    try database.write {
+      try $0.execute(
+        sql: "CREATE TRIGGER full BEFORE UPDATE ON job BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    }
+    #expect(!test.spool.hasUnfinishedClaims)
+    let error = #expect(throws: SpoolError.self) {
+      try test.spool.submit(
+        stagedName: ".upload-1", name: "c.mov", settings: EditSettings(prompt: "a cat"))
+    }
+    #expect("\(error!)".contains("do not submit it again"))
+    #expect(test.spool.hasUnfinishedClaims)
+    #expect(throws: DatabaseError.self) { try test.spool.resumeClaims() }
+    #expect(test.spool.hasUnfinishedClaims)
+    try database.write { try $0.execute(sql: "DROP TRIGGER full") }
+    let job = try #require(try test.spool.resumeClaims().jobs.first)
+    #expect((job.state, job.sourceName) == (.queued, "c.mov"))
+    #expect(!test.spool.hasUnfinishedClaims)
+    #expect(folder.content("work/\(job.id)/source.mov") == "the clip")
   }
 
   @Test(
