@@ -220,19 +220,17 @@ extension Spool {
       try FileSystem.makeFolder(folders.workFolder(record.jobID))
       try FileSystem.makeFolder(folders.resultFolder(record.jobID))
     }
-    try takeClip(for: group)
-    var taken: [JobRecord] = []
-    for var record in group {
-      guard try takeSidecar(of: record) else { continue }
-      try accept(&record)
-      taken.append(record)
-    }
-    // Its clip is a second name of the others', or goes back to the inbox.
-    let untaken = group.filter { record in !taken.contains { $0.id == record.id } }
+    // The sidecars first: where one cannot be had, the clip, which may be large, is not moved.
+    var taken = try group.filter { try takeSidecar(of: $0) }
     if taken.isEmpty {
-      try putBack(untaken)
-    } else {
-      for record in untaken { try FileSystem.removeAll(folders.workFolder(record.jobID)) }
+      try putBack(group)
+      return []
+    }
+    try takeClip(for: group)
+    for index in taken.indices { try accept(&taken[index]) }
+    // The clip of one without its sidecar is a second name of the others'.
+    for record in group where !taken.contains(where: { $0.id == record.id }) {
+      try FileSystem.removeAll(folders.workFolder(record.jobID))
     }
     return taken
   }

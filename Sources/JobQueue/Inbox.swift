@@ -22,6 +22,9 @@ public final class Inbox {
   private var sidecarsByStem: [String: Set<[UInt8]>] = [:]
   private var furtherSidecarsByClipStem: [String: Set<[UInt8]>] = [:]
   private var pending: Set<[UInt8]> = []
+  /// Files that could not be claimed: not handed out before a time, whatever happens to their names
+  /// meanwhile. Putting them back into the inbox is an event like any other.
+  private var held: [[UInt8]: (identity: String, until: ContinuousClock.Instant)] = [:]
   /// What was reported and is no entry: names that are not UTF-8, and things that are no files.
   private var reportedOddities: [[UInt8]: FileStatus] = [:]
   private var reportedAmbiguities: [String: Set<[UInt8]>] = [:]
@@ -49,6 +52,7 @@ public final class Inbox {
   public func refresh(now: ContinuousClock.Instant = .now) throws -> InboxFindings {
     var findings = InboxFindings()
     var touchedStems: Set<String> = []
+    held = held.filter { $0.value.until > now }
     switch try watch.read() {
     case .overflow: needsScan = true
     case .events(let events):
@@ -91,11 +95,28 @@ public final class Inbox {
   public func offerAgain(
     _ names: [String], after pause: Duration, now: ContinuousClock.Instant = .now
   ) {
-    for name in names.map({ Array($0.utf8) }) where entries[name] != nil {
+    for text in names {
+      let name = Array(text.utf8)
+      // As it is now: a claim that was undone may have copied it back.
+      if let status = (try? FileSystem.status(folder + "/" + text)) ?? entries[name]?.status {
+        held[name] = (status.identity, now + pause)
+      }
+      guard entries[name] != nil else { continue }
       entries[name]?.offered = false
       entries[name]?.deadline = now + pause
       pending.insert(name)
     }
+  }
+
+  /// Until when a file is not to be handed out.
+  private func heldUntil(_ name: [UInt8]) -> ContinuousClock.Instant? {
+    guard let hold = held[name], hold.identity == entries[name]?.status.identity else { return nil }
+    return hold.until
+  }
+
+  private func mayBeOffered(_ name: [UInt8]) -> Bool {
+    guard let entry = entries[name] else { return false }
+    return entry.isComplete && !entry.offered && heldUntil(name) == nil
   }
 
   // MARK: One file
@@ -213,7 +234,10 @@ public final class Inbox {
         clipsByStem[dropped.stem, default: []].insert(name)
       }
     }
-    if entry.deadline != nil { pending.insert(name) } else { pending.remove(name) }
+    if let until = heldUntil(name) {
+      entries[name]?.deadline = min(entry.deadline ?? until, until)
+    }
+    if entries[name]?.deadline != nil { pending.insert(name) } else { pending.remove(name) }
   }
 
   private func forget(
@@ -262,9 +286,8 @@ public final class Inbox {
       return
     }
     reportedAmbiguities[stem] = nil
-    guard let clip = clips.first, entries[clip]?.isComplete == true, entries[clip]?.offered == false
-    else { return }
-    let complete = sidecars.filter { entries[$0]?.isComplete == true }
+    guard let clip = clips.first, mayBeOffered(clip) else { return }
+    let complete = sidecars.filter { entries[$0]?.isComplete == true && heldUntil($0) == nil }
     guard !complete.isEmpty, stillComplete(complete.union(clips), now) else { return }
     for name in complete.union(clips) { entries[name]?.offered = true }
     let ordered = complete.sorted { left, right in
@@ -293,8 +316,7 @@ public final class Inbox {
       // Without its clip this is no question yet; it will be one when the clip comes.
       return
     }
-    for name in sidecars where entries[name]?.isComplete == true && entries[name]?.offered == false
-    {
+    for name in sidecars where mayBeOffered(name) {
       guard stillComplete([name], now) else { continue }
       entries[name]?.offered = true
       findings.lateSidecars.append(String(decoding: name, as: UTF8.self))
@@ -333,8 +355,8 @@ public final class Inbox {
       return
     }
     entries[name]?.reportedLone = true
-    entries[name]?.deadline = nil
-    pending.remove(name)
+    entries[name]?.deadline = heldUntil(name)
+    if entries[name]?.deadline == nil { pending.remove(name) }
     let stem = entry.dropped.stem
     if entry.dropped.isSidecar {
       let clips = clipsByStem[stem] ?? entry.dropped.furtherEditOf.flatMap { clipsByStem[$0] }

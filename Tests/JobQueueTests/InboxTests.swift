@@ -347,6 +347,28 @@ import Testing
     #expect(try inbox.refresh(now: start + .seconds(5)).ready == ready("c.mp4", "c.yaml"))
   }
 
+  @Test(
+    "what went back into the inbox after a failed claim waits for its pause, but changed it does not",
+    arguments: [false, true])
+  func putBack(changed: Bool) throws {
+    let other = TemporaryFolder()
+    let inbox = try Inbox(folder: folder.url)
+    for name in ["c.mp4", "c.yaml"] { folder.drop(name) }
+    for round in 0..<3 {
+      let begin = start + .seconds(10 * round)
+      #expect(try inbox.refresh(now: begin).ready == ready("c.mp4", "c.yaml"))
+      rename(folder.path("c.mp4"), other.path("c.mp4"))
+      rename(other.path("c.mp4"), folder.path("c.mp4"))
+      inbox.offerAgain(["c.mp4", "c.yaml"], after: .seconds(10), now: begin)
+      #expect(try inbox.refresh(now: begin).ready.isEmpty)
+      #expect(inbox.nextDeadline == begin + .seconds(10))
+      #expect(try inbox.refresh(now: begin + .seconds(9)).ready.isEmpty)
+    }
+    guard changed else { return }
+    for name in ["c.mp4", "c.yaml"] { folder.drop(name, "changed") }
+    #expect(try inbox.refresh(now: start + .seconds(29)).ready == ready("c.mp4", "c.yaml"))
+  }
+
   @Test("after more events than the kernel keeps, everything is found by looking")
   func overflow() throws {
     let limit =

@@ -151,6 +151,17 @@ final class TestSpool {
     #expect(folder.names("work").isEmpty)
   }
 
+  @Test("a claim without its sidecar does not touch the clip")
+  func sidecarVanished() throws {
+    test.drop()
+    let watch = try FolderWatch(path: folder.path("inbox"))
+    let file = open(folder.path("inbox/c.txt"), O_WRONLY)
+    defer { close(file) }
+    _ = try test.spool.claim([ReadyClip(clip: "c.mp4", sidecars: ["c.txt"])])
+    guard case .events(let events) = try watch.read() else { return #expect(Bool(false)) }
+    #expect(Set(events.map { String(decoding: $0.name, as: UTF8.self) }) == ["c.txt"])
+  }
+
   @Test(
     "a sidecar that comes after its clip was taken joins it, wherever the clip is by then",
     arguments: [false, true])
