@@ -12,6 +12,8 @@ public final class Inbox {
   /// How often a file that rested but is held open for writing is looked at.
   static let writerPause = Duration.seconds(1)
   static let loneAfter = Duration.seconds(60)
+  /// How often the system is asked again about a file of which it says nothing.
+  static let unknownPause = Duration.seconds(10)
 
   private let folder: String
   private let watch: FolderWatch
@@ -28,6 +30,8 @@ public final class Inbox {
   /// What was reported and is no entry: names that are not UTF-8, and things that are no files.
   private var reportedOddities: [[UInt8]: FileStatus] = [:]
   private var reportedAmbiguities: [String: Set<[UInt8]>] = [:]
+  /// Files of which the system says nothing, say because their disk fails: when to ask again.
+  private var unknown: [[UInt8]: ContinuousClock.Instant] = [:]
 
   /// Starts watching; the first `refresh` finds what is there already.
   /// - Throws: `InboxError`
@@ -44,7 +48,8 @@ public final class Inbox {
 
   /// When to call `refresh` though nothing happened; `nil` while nothing is awaited.
   public var nextDeadline: ContinuousClock.Instant? {
-    pending.lazy.compactMap { self.entries[$0]?.deadline }.min()
+    [pending.lazy.compactMap { self.entries[$0]?.deadline }.min(), unknown.values.min()]
+      .compactMap { $0 }.min()
   }
 
   /// Takes in what happened since the last call.
@@ -64,25 +69,29 @@ public final class Inbox {
           finished[event.name, default: false] || event.isFinished
       }
       for name in order {
-        try look(at: name, isFinished: finished[name] ?? false, now, &touchedStems, &findings)
+        look(at: name, isFinished: finished[name] ?? false, now, &touchedStems, &findings)
       }
     }
     if needsScan {
       let present = Set(try FileSystem.names(in: folder))
       for name in present.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-        try look(at: name, isFinished: false, now, &touchedStems, &findings)
+        look(at: name, isFinished: false, now, &touchedStems, &findings)
       }
-      for name in Array(entries.keys) + Array(reportedOddities.keys) where !present.contains(name) {
+      for name in Array(entries.keys) + Array(reportedOddities.keys) + Array(unknown.keys)
+      where !present.contains(name) {
         forget(name, &touchedStems)
       }
       needsScan = false
     }
     let due = pending.filter { name in entries[name]?.deadline.map { $0 <= now } ?? false }
     for name in due.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-      try look(at: name, isFinished: false, now, &touchedStems, &findings)
+      look(at: name, isFinished: false, now, &touchedStems, &findings)
       if let dropped = entries[name]?.dropped {
         touchedStems.formUnion([dropped.stem, dropped.furtherEditOf].compactMap { $0 })
       }
+    }
+    for (name, due) in unknown where due <= now {
+      look(at: name, isFinished: false, now, &touchedStems, &findings)
     }
     for stem in touchedStems.sorted() { pair(stem, now, &findings) }
     for name in pending.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
@@ -125,7 +134,7 @@ public final class Inbox {
     at name: [UInt8], isFinished: Bool, _ now: ContinuousClock.Instant,
     _ touchedStems: inout Set<String>,
     _ findings: inout InboxFindings
-  ) throws {
+  ) {
     guard let text = String(validating: name, as: UTF8.self) else {
       let status = FileStatus(atFolder: folder, name: name)
       if let status, reportedOddities.updateValue(status, forKey: name) == nil {
@@ -137,9 +146,21 @@ public final class Inbox {
       return
     }
     if DroppedName.isTemporary(text) { return }
-    guard let status = try FileSystem.status(folder + "/" + text) else {
-      return forget(name, &touchedStems)
+    let found: FileStatus?
+    do {
+      found = try FileSystem.status(folder + "/" + text)
+    } catch {
+      let isNew = unknown[name] == nil
+      forget(name, &touchedStems)
+      unknown[name] = now + Self.unknownPause
+      if isNew {
+        report(
+          .unreadable, name, "\(error); it stays where it is, and is looked at again", &findings)
+      }
+      return
     }
+    guard let status = found else { return forget(name, &touchedStems) }
+    unknown[name] = nil
     guard status.isRegular else {
       forget(name, &touchedStems, keepingOddity: true)
       if reportedOddities[name].map({ !$0.isSameFile(as: status) }) ?? true {
@@ -244,6 +265,7 @@ public final class Inbox {
     _ name: [UInt8], _ touchedStems: inout Set<String>, keepingOddity: Bool = false
   ) {
     if !keepingOddity { reportedOddities[name] = nil }
+    unknown[name] = nil
     pending.remove(name)
     guard let dropped = entries.removeValue(forKey: name)?.dropped else { return }
     touchedStems.formUnion([dropped.stem, dropped.furtherEditOf].compactMap { $0 })

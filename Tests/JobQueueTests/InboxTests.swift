@@ -301,6 +301,40 @@ import Testing
     #expect(try inbox.refresh(now: start + .seconds(202)).ready == ready("c.mp4", "c.txt"))
   }
 
+  @Test("a file that the system cannot look at is reported once, and does not stop the others")
+  func unknownStatus() throws {
+    // So deep that the path of a long name is longer than the system takes.
+    var path = folder.path + "/deep"
+    let part = "/" + String(repeating: "d", count: 200)
+    mkdir(path, 0o770)
+    while path.utf8.count + part.utf8.count < 4000 {
+      path += part
+      mkdir(path, 0o770)
+    }
+    path += "/" + String(repeating: "d", count: 4050 - path.utf8.count)
+    #expect(mkdir(path, 0o770) == 0)
+    let inbox = try Inbox(folder: URL(filePath: path, directoryHint: .isDirectory))
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY)
+    let long = String(repeating: "a", count: 240) + ".mp4"
+    defer {
+      for name in [long, "c.mp4", "c.yaml"] { unlinkat(descriptor, name, 0) }
+      close(descriptor)
+    }
+    for name in [long, "c.mp4", "c.yaml"] {
+      let file = openat(descriptor, name, O_WRONLY | O_CREAT, 0o660)
+      #expect(write(file, "content", 7) == 7)
+      close(file)
+    }
+    let findings = try inbox.refresh(now: start)
+    #expect(findings.ready == ready("c.mp4", "c.yaml"))
+    #expect(findings.notices.map(\.kind) == [.unreadable])
+    #expect(findings.notices.first?.message.contains("too long") == true)
+    #expect(inbox.nextDeadline == start + .seconds(10))
+    #expect(try inbox.refresh(now: start + .seconds(10)) == InboxFindings())
+    unlinkat(descriptor, long, 0)
+    #expect(try inbox.refresh(now: start + .seconds(11)) == InboxFindings())
+  }
+
   @Test("names that are not UTF-8 are reported once, escaped, and left")
   func notUTF8() throws {
     let inbox = try Inbox(folder: folder.url)
