@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 // Functions that the C library declares for _GNU_SOURCE only, without which Swift's view of it is built.
@@ -13,6 +14,7 @@ int pidfd_open(int pid, unsigned int flags);
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
 int renameat2(int old_folder, const char *old_path, int new_folder, const char *new_path, unsigned int flags);
 int setfsuid(unsigned int user);
+long syscall(long number, ...);
 static const unsigned int stem_RENAME_NOREPLACE = 1;
 static const int stem_F_SETSIG = 10;
 static const int stem_F_SETLEASE = 1024;
@@ -24,6 +26,8 @@ static inline int stem_set_resource_limit(int resource, unsigned long soft, unsi
     struct rlimit both = {soft, hard};
     return setrlimit(resource, &both);
 }
+// The effective user of the calling thread alone; the C library's own changes that of all threads.
+static inline long stem_set_thread_user(unsigned int user) { return syscall(SYS_setresuid, -1, user, -1); }
 static const int stem_RLIMIT_AS = RLIMIT_AS;
 static const int stem_RLIMIT_CORE = RLIMIT_CORE;
 static const int stem_RLIMIT_CPU = RLIMIT_CPU;

@@ -364,11 +364,11 @@ extension Spool {
 }
 
 extension FileSystem {
-  /// Whether somebody has the file open for writing; `false` where it cannot be opened.
+  /// Whether somebody is seen to have the file open for writing; `false` where it cannot be opened.
   static func isBeingWritten(_ path: String) -> Bool {
     let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else { return false }
     defer { close(descriptor) }
-    return OpenForWriting.isTrue(of: descriptor)
+    return OpenForWriting.answer(for: descriptor) == .yes
   }
 }

@@ -27,6 +27,8 @@ struct FileStatus: Equatable {
   var modifiedSeconds: Int
   var modifiedNanoseconds: Int
   var mode: mode_t
+  /// How many names it has.
+  var links: Int
 
   init(_ raw: stat) {
     device = UInt64(raw.st_dev)
@@ -35,6 +37,7 @@ struct FileStatus: Equatable {
     modifiedSeconds = raw.st_mtim.tv_sec
     modifiedNanoseconds = raw.st_mtim.tv_nsec
     mode = raw.st_mode
+    links = Int(raw.st_nlink)
   }
 
   var isRegular: Bool { mode & S_IFMT == S_IFREG }

@@ -6,8 +6,18 @@ final class FolderWatch {
   struct Event {
     /// Bytes, since a name need not be UTF-8.
     var name: [UInt8]
+    var kind: Kind
+  }
+
+  enum Kind {
+    /// It has its name since now: its writer has just begun, or it is a hard link.
+    case created
     /// Closed after writing, or moved in: its writer is through with it.
-    var isFinished: Bool
+    case finished
+    /// The name is gone.
+    case removed
+    /// Its attributes changed.
+    case changed
   }
 
   enum Batch {
@@ -65,11 +75,16 @@ final class FolderWatch {
         }
         guard event.len > 0 else { continue }
         let name = Array(buffer[start..<offset].prefix { $0 != 0 })
-        events.append(
-          Event(name: name, isFinished: mask & UInt32(IN_CLOSE_WRITE | IN_MOVED_TO) != 0))
+        events.append(Event(name: name, kind: Self.kind(mask)))
       }
     }
     return overflow ? .overflow : .events(events)
+  }
+
+  private static func kind(_ mask: UInt32) -> Kind {
+    if mask & UInt32(IN_CLOSE_WRITE | IN_MOVED_TO) != 0 { return .finished }
+    if mask & UInt32(IN_CREATE) != 0 { return .created }
+    return mask & UInt32(IN_DELETE | IN_MOVED_FROM) != 0 ? .removed : .changed
   }
 }
 

@@ -9,6 +9,8 @@ import Glibc
 public final class Inbox {
   /// A file without a sign of its completion must keep size and time for this long.
   static let rest = Duration.seconds(2)
+  /// The same where it cannot be known whether somebody has it open for writing.
+  static let restUnseen = Duration.seconds(60)
   /// How often a file that rested but is held open for writing is looked at.
   static let writerPause = Duration.seconds(1)
   static let loneAfter = Duration.seconds(60)
@@ -42,6 +44,8 @@ public final class Inbox {
   }
 
   private var needsScan: Bool
+  /// Looked up at most once in a refresh, for its price.
+  private var filesBeingWritten: FilesBeingWritten?
 
   /// Readable when something happened in the folder.
   public var descriptor: Int32 { watch.descriptor }
@@ -57,25 +61,30 @@ public final class Inbox {
   public func refresh(now: ContinuousClock.Instant = .now) throws -> InboxFindings {
     var findings = InboxFindings()
     var touchedStems: Set<String> = []
+    filesBeingWritten = nil
     held = held.filter { $0.value.until > now }
     switch try watch.read() {
-    case .overflow: needsScan = true
+    case .overflow:
+      needsScan = true
+      // It may be among what was lost.
+      for name in entries.keys { entries[name]?.awaitsClose = false }
     case .events(let events):
-      var finished: [[UInt8]: Bool] = [:]
+      var kinds: [[UInt8]: FolderWatch.Kind] = [:]
       var order: [[UInt8]] = []
       for event in events {
-        if finished[event.name] == nil { order.append(event.name) }
-        finished[event.name, default: false] =
-          finished[event.name, default: false] || event.isFinished
+        if kinds[event.name] == nil { order.append(event.name) }
+        if kinds[event.name] == nil || event.kind != .changed {
+          kinds[event.name] = event.kind
+        }
       }
       for name in order {
-        look(at: name, isFinished: finished[name] ?? false, now, &touchedStems, &findings)
+        look(at: name, after: kinds[name], now, &touchedStems, &findings)
       }
     }
     if needsScan {
       let present = Set(try FileSystem.names(in: folder))
       for name in present.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-        look(at: name, isFinished: false, now, &touchedStems, &findings)
+        look(at: name, after: nil, now, &touchedStems, &findings)
       }
       for name in Array(entries.keys) + Array(reportedOddities.keys) + Array(unknown.keys)
       where !present.contains(name) {
@@ -85,13 +94,13 @@ public final class Inbox {
     }
     let due = pending.filter { name in entries[name]?.deadline.map { $0 <= now } ?? false }
     for name in due.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-      look(at: name, isFinished: false, now, &touchedStems, &findings)
+      look(at: name, after: nil, now, &touchedStems, &findings)
       if let dropped = entries[name]?.dropped {
         touchedStems.formUnion([dropped.stem, dropped.furtherEditOf].compactMap { $0 })
       }
     }
     for (name, due) in unknown where due <= now {
-      look(at: name, isFinished: false, now, &touchedStems, &findings)
+      look(at: name, after: nil, now, &touchedStems, &findings)
     }
     for stem in touchedStems.sorted() { pair(stem, now, &findings) }
     for name in pending.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
@@ -131,7 +140,7 @@ public final class Inbox {
   // MARK: One file
 
   private func look(
-    at name: [UInt8], isFinished: Bool, _ now: ContinuousClock.Instant,
+    at name: [UInt8], after event: FolderWatch.Kind?, _ now: ContinuousClock.Instant,
     _ touchedStems: inout Set<String>,
     _ findings: inout InboxFindings
   ) {
@@ -182,9 +191,15 @@ public final class Inbox {
     }
     if changed { entry.offered = false }
     entry.status = status
+    if event == .created {
+      // A further name of a file that there was before: nobody need close it.
+      entry.awaitsClose = status.links == 1
+      entry.phase = .settling(since: now)
+    }
+    if event == .finished { entry.awaitsClose = false }
     switch entry.phase {
     // An empty file that was closed may be a placeholder that some programs make before they write.
-    case _ where isFinished: entry.phase = status.size > 0 ? .closed : .settling(since: now)
+    case _ where event == .finished: entry.phase = status.size > 0 ? .closed : .settling(since: now)
     case _ where changed, .unreadable: entry.phase = .settling(since: now)
     default: break
     }
@@ -219,6 +234,7 @@ public final class Inbox {
     case .closed, .settling, .unreadable:
       switch completeness(of: path) {
       case .complete: entry.phase = .complete(since: now)
+      case .unknown: decideUnseen(&entry, now)
       case .unreadable: entry.phase = .unreadable
       case .beingWritten:
         if entry.phase == .closed { entry.phase = .settling(since: now) }
@@ -231,7 +247,17 @@ public final class Inbox {
     }
   }
 
-  private enum Completeness { case complete, beingWritten, unreadable }
+  /// What is known of a file whose writers, if there are any, cannot be seen.
+  private func decideUnseen(_ entry: inout InboxEntry, _ now: ContinuousClock.Instant) {
+    switch entry.phase {
+    case .settling(let since) where !entry.awaitsClose && now < since + Self.restUnseen:
+      entry.deadline = since + Self.restUnseen
+    case .settling where entry.awaitsClose: break
+    default: entry.phase = .complete(since: now)
+    }
+  }
+
+  private enum Completeness { case complete, beingWritten, unknown, unreadable }
 
   private func completeness(of path: String) -> Completeness {
     let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
@@ -240,7 +266,17 @@ public final class Inbox {
       return errno == EACCES || errno == EPERM ? .unreadable : .beingWritten
     }
     defer { close(descriptor) }
-    return OpenForWriting.isTrue(of: descriptor) ? .beingWritten : .complete
+    switch OpenForWriting.answer(for: descriptor, processes: processes()) {
+    case .yes: return .beingWritten
+    case .no: return .complete
+    case .unknown: return .unknown
+    }
+  }
+
+  private func processes() -> FilesBeingWritten {
+    let found = filesBeingWritten ?? .now()
+    filesBeingWritten = found
+    return found
   }
 
   private func store(_ entry: InboxEntry, under name: [UInt8]) {
@@ -356,7 +392,7 @@ public final class Inbox {
       let path = folder + "/" + String(decoding: name, as: UTF8.self)
       guard let status = try? FileSystem.status(path), status.isRegular,
         !entry.status.differsInContent(from: status),
-        completeness(of: path) == .complete
+        [.complete, .unknown].contains(completeness(of: path))
       else {
         entry.phase = .settling(since: now)
         entry.deadline = now + Self.rest

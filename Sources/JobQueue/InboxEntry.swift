@@ -15,6 +15,8 @@ struct InboxEntry {
   var phase: Phase
   /// When to look at it again without an event.
   var deadline: ContinuousClock.Instant?
+  /// Its creation was seen, and its writer's close was not yet: there will be one.
+  var awaitsClose = false
   var reportedLone = false
   var reportedUnreadable = false
   /// Found ready and handed out; not again before it changes or its claim failed.

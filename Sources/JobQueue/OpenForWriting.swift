@@ -4,41 +4,78 @@ import Glibc
 
 /// Whether anybody has a file open for writing: the sign that it is not complete.
 enum OpenForWriting {
-  /// - Parameter descriptor: open for reading only.
-  static func isTrue(of descriptor: Int32) -> Bool {
+  case yes, no
+  /// Whoever might write it cannot be seen from here: another user's process, another machine's.
+  case unknown
+
+  /// - Parameters:
+  ///   - descriptor: open for reading only.
+  ///   - processes: asked where the file's system does not say.
+  static func answer(
+    for descriptor: Int32, processes: @autoclosure () -> FilesBeingWritten = .now()
+  ) -> OpenForWriting {
     // A lease tells at once, for every process on the machine, but only the file's owner and those
     // with CAP_LEASE get one. Should somebody open the file in the moment that it is held, its
     // holder gets a signal: not SIGIO, which would end it.
     _ = fcntl(descriptor, stem_F_SETSIG, SIGURG)
     if fcntl(descriptor, stem_F_SETLEASE, Int32(F_RDLCK)) == 0 {
       _ = fcntl(descriptor, stem_F_SETLEASE, Int32(F_UNLCK))
-      return false
+      return .no
     }
-    if errno == EAGAIN { return true }
+    let reason = errno
+    if reason == EAGAIN { return .yes }
     var raw = stat()
-    guard fstat(descriptor, &raw) == 0 else { return false }
-    return isTrueAccordingToProc(FileStatus(raw))
+    guard fstat(descriptor, &raw) == 0 else { return .unknown }
+    let processes = processes()
+    if processes.contains(FileStatus(raw)) { return .yes }
+    // Where the file system has no leases, other machines may write it.
+    return reason == EACCES && processes.areAllKnown ? .no : .unknown
+  }
+}
+
+/// The files that processes have open for writing, as far as this one may see.
+struct FilesBeingWritten {
+  /// Whether every process let itself be looked at.
+  private(set) var areAllKnown = true
+  private var files: Set<[UInt64]> = []
+
+  func contains(_ file: FileStatus) -> Bool { files.contains([file.device, file.inode]) }
+
+  /// Looks through /proc.
+  static func now() -> FilesBeingWritten {
+    var found = FilesBeingWritten()
+    guard let processes = try? FileSystem.names(in: "/proc") else {
+      found.areAllKnown = false
+      return found
+    }
+    for process in processes where process.allSatisfy({ (0x30...0x39).contains($0) }) {
+      found.look(at: "/proc/" + String(decoding: process, as: UTF8.self))
+    }
+    return found
   }
 
-  /// Asks every process whose open files this one may see.
-  static func isTrueAccordingToProc(_ file: FileStatus) -> Bool {
-    guard let processes = try? FileSystem.names(in: "/proc") else { return false }
-    for process in processes where process.allSatisfy({ (0x30...0x39).contains($0) }) {
-      let folder = "/proc/" + String(decoding: process, as: UTF8.self)
-      guard let descriptors = try? FileSystem.names(in: folder + "/fd") else { continue }
-      for descriptor in descriptors.map({ String(decoding: $0, as: UTF8.self) }) {
-        var raw = stat()
-        guard stat(folder + "/fd/" + descriptor, &raw) == 0, FileStatus(raw).isSameFile(as: file)
-        else { continue }
-        guard let bytes = try? FileSystem.read(folder + "/fdinfo/" + descriptor, limit: 4096),
-          let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first(where: {
-            $0.hasPrefix("flags:")
-          }),
-          let flags = Int32(line.dropFirst(6).trimmingCharacters(in: .whitespaces), radix: 8)
-        else { continue }
-        if flags & O_ACCMODE != O_RDONLY { return true }
-      }
+  private mutating func look(at process: String) {
+    let descriptors: [[UInt8]]
+    do {
+      descriptors = try FileSystem.names(in: process + "/fd")
+    } catch {
+      // One that ended meanwhile writes nothing.
+      let code = (error as? FileError)?.code
+      if code != ENOENT && code != ESRCH { areAllKnown = false }
+      return
     }
-    return false
+    for descriptor in descriptors.map({ String(decoding: $0, as: UTF8.self) }) {
+      var raw = stat()
+      guard stat(process + "/fd/" + descriptor, &raw) == 0, FileStatus(raw).isRegular,
+        let bytes = try? FileSystem.read(process + "/fdinfo/" + descriptor, limit: 4096),
+        let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first(where: {
+          $0.hasPrefix("flags:")
+        }),
+        let flags = Int32(line.dropFirst(6).trimmingCharacters(in: .whitespaces), radix: 8),
+        flags & O_ACCMODE != O_RDONLY
+      else { continue }
+      let file = FileStatus(raw)
+      files.insert([file.device, file.inode])
+    }
   }
 }

@@ -81,11 +81,58 @@ import Testing
   func writersAccordingToProc() throws {
     let file = folder.startWriting("c.mp4")
     let status = try #require(try FileSystem.status(folder.path("c.mp4")))
-    #expect(OpenForWriting.isTrueAccordingToProc(status))
+    #expect(FilesBeingWritten.now().contains(status))
     fclose(file)
     let reader = open(folder.path("c.mp4"), O_RDONLY)
-    #expect(!OpenForWriting.isTrueAccordingToProc(status))
+    #expect(!FilesBeingWritten.now().contains(status))
     close(reader)
+  }
+
+  /// What is ready to a daemon that sees nothing of other users' processes, seconds after `start`.
+  func readyToNobody(_ inbox: Inbox, _ seconds: Int) throws -> [ReadyClip] {
+    chmod(folder.path, 0o755)
+    #expect(stem_set_thread_user(65534) == 0)
+    defer { stem_set_thread_user(0) }
+    return try inbox.refresh(now: start + .seconds(seconds)).ready
+  }
+
+  @Test(
+    "an upload by a user whose processes cannot be seen is waited for, however long it stalls",
+    .enabled(if: getuid() == 0, "needs root to become somebody else"))
+  func unseenWriter() throws {
+    let inbox = try Inbox(folder: folder.url)
+    folder.drop("c.txt")
+    let writer = Process()
+    writer.executableURL = URL(filePath: "/bin/sh")
+    writer.arguments = ["-c", "printf half; exec sleep 600 2>&-"]
+    let descriptor = open(folder.path("c.mp4"), O_WRONLY | O_CREAT | O_CLOEXEC, 0o664)
+    writer.standardOutput = FileHandle(fileDescriptor: descriptor)
+    try writer.run()
+    defer { kill(writer.processIdentifier, SIGKILL) }
+    close(descriptor)
+    for seconds in [0, 3, 70, 1000] {
+      #expect(try readyToNobody(inbox, seconds).isEmpty)
+    }
+    kill(writer.processIdentifier, SIGKILL)
+    var request = pollfd(fd: inbox.descriptor, events: Int16(POLLIN), revents: 0)
+    #expect(poll(&request, 1, 10_000) == 1)
+    #expect(try readyToNobody(inbox, 1001) == ready("c.mp4", "c.txt"))
+  }
+
+  @Test(
+    "a file found at start-up, or a hard link, whose writers cannot be seen must rest a minute",
+    .enabled(if: getuid() == 0, "needs root to become somebody else"),
+    arguments: [false, true])
+  func unseenWithoutEvents(linked: Bool) throws {
+    let other = TemporaryFolder()
+    folder.drop("c.txt")
+    if !linked { folder.drop("c.mp4") }
+    let inbox = try Inbox(folder: folder.url)
+    other.drop("c.mp4")
+    if linked { link(other.path("c.mp4"), folder.path("c.mp4")) }
+    for seconds in [0, 2, 59] { #expect(try readyToNobody(inbox, seconds).isEmpty) }
+    #expect(inbox.nextDeadline == start + .seconds(60))
+    #expect(try readyToNobody(inbox, 60) == ready("c.mp4", "c.txt"))
   }
 
   @Test("files found at start-up are ready once they rested")
