@@ -47,7 +47,7 @@ let package = Package(
     .target(
       name: "JobQueue",
       dependencies: [
-        "CLinux", "EditSettings", logging, .product(name: "GRDB", package: "GRDB.swift"), "Yams",
+        "CLinux", "EditSettings", .product(name: "GRDB", package: "GRDB.swift"), "Yams",
       ]),
     .target(name: "Messaging", dependencies: ["CLinux", "CZeroMQ", "EditSettings", "JobQueue"]),
 
