@@ -137,9 +137,22 @@ enum FileSystem {
     do {
       try move(source, to: target)
     } catch let error as FileError where error.code == EXDEV {
+      let copied = try status(source)
       try copy(source, to: target)
-      if unlink(source) != 0 && errno != ENOENT { throw FileError("remove", source) }
+      do {
+        try removeOriginal(source, asItWas: copied)
+      } catch {
+        try removeAll(target)
+        throw error
+      }
     }
+  }
+
+  /// Removes what was copied, unless it is another file by now or somebody writes it.
+  static func removeOriginal(_ source: String, asItWas copied: FileStatus?) throws {
+    guard let now = try status(source), now.identity == copied?.identity, !isBeingWritten(source)
+    else { throw FileError("remove the original of the copy, which changed:", source, code: EBUSY) }
+    if unlink(source) != 0 && errno != ENOENT { throw FileError("remove", source) }
   }
 
   /// A second name for a file, or a synced copy where the file system has none or forbids it.

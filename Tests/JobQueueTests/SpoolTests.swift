@@ -151,6 +151,27 @@ final class TestSpool {
     #expect(folder.names("work").isEmpty)
   }
 
+  @Test(
+    "a file that changed while it was copied to another mount is not removed",
+    arguments: ["same", "replaced", "open"])
+  func changedWhileCopied(how: String) throws {
+    folder.drop("c.mp4")
+    let path = folder.path("c.mp4")
+    let copied = try FileSystem.status(path)
+    if how == "replaced" {
+      folder.drop("new.mp4", "another clip")
+      folder.rename("new.mp4", to: "c.mp4")
+    }
+    let file = how == "open" ? open(path, O_WRONLY) : -1
+    defer { close(file) }
+    if how == "same" {
+      try FileSystem.removeOriginal(path, asItWas: copied)
+    } else {
+      #expect(throws: FileError.self) { try FileSystem.removeOriginal(path, asItWas: copied) }
+    }
+    #expect(folder.exists("c.mp4") == (how != "same"))
+  }
+
   @Test("a claim without its sidecar does not touch the clip")
   func sidecarVanished() throws {
     test.drop()
