@@ -76,10 +76,13 @@ enum FileSystem {
     return FileStatus(raw)
   }
 
-  /// Makes one folder; fine where it exists.
+  /// Makes one folder; fine where it exists, as a folder and no link to one.
   static func makeFolder(_ path: String) throws {
-    guard mkdir(path, 0o770) != 0, errno != EEXIST else { return }
-    throw FileError("make the folder", path)
+    guard mkdir(path, 0o770) != 0 else { return }
+    guard errno == EEXIST else { throw FileError("make the folder", path) }
+    guard try status(path)?.isFolder == true else {
+      throw FileError("make the folder", path, code: ENOTDIR)
+    }
   }
 
   /// Makes a folder and those above it that are missing.

@@ -103,6 +103,7 @@ extension Spool {
   /// - Throws: `FileError`
   public func prepareAttempt(of job: JobID) throws {
     let folder = folders.resultFolder(job)
+    try FileSystem.makeFolder(folders.workFolder(job))
     try FileSystem.makeFolder(folder)
     for name in try FileSystem.names(in: folder).compactMap({
       String(validating: $0, as: UTF8.self)

@@ -24,7 +24,8 @@ public final class Spool {
     for folder in [
       folders.inbox, folders.work, folders.outbox, folders.state, folders.cache, folders.sockets,
     ] {
-      try FileSystem.makeFolder(folder.path(percentEncoded: false))
+      // Each may be a link to a folder on another disk.
+      try FileSystem.makeFolders(SpoolFolders.plain(folder))
     }
     lock = try Self.lock(folders.statePath + "/lock")
     do {

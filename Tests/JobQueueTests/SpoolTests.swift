@@ -471,6 +471,21 @@ final class TestSpool {
     #expect(folder.names("work").isEmpty)
   }
 
+  @Test(
+    "a link in the place of a job's folder does not have another folder emptied",
+    arguments: ["", "/result"])
+  func linkedFolder(place: String) throws {
+    let job = try #require(try test.claim().first)
+    let other = TemporaryFolder()
+    mkdir(other.path("result"), 0o770)
+    other.drop("mine")
+    other.drop("result/mine")
+    try FileSystem.removeAll(folder.path("work/\(job.id)\(place)"))
+    symlink(other.path, folder.path("work/\(job.id)\(place)"))
+    #expect(throws: FileError.self) { try test.spool.prepareAttempt(of: job.id) }
+    #expect(other.exists("mine") && other.exists("result/mine"))
+  }
+
   @Test("another attempt begins without the files of the one before, but with its log")
   func nextAttempt() throws {
     let job = try #require(try test.claim().first)
