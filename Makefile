@@ -30,7 +30,7 @@ demo: build
 
 test: deps
 	swift build $(SWIFT_FLAGS) --build-tests
-	swift test $(SWIFT_FLAGS) --skip-build
+	OMP_WAIT_POLICY=passive swift test $(SWIFT_FLAGS) --skip-build
 
 # Layout by `swift format` with its defaults.
 format:

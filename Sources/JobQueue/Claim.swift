@@ -43,9 +43,13 @@ extension Spool {
   }
 
   /// Makes a further job of a clip that was claimed before, for a sidecar that came after it.
+  /// - Parameter hasWaited: it has been alone for a minute. Before that it joins only a clip with
+  ///   unfinished jobs, for the clip that it is meant for may be on its way.
   /// - Returns: `nil` where there is no such clip, or it had a sidecar of this name, whatever its
   ///   type: then it waits for a new clip.
-  public func joinEarlierClip(sidecar: String, now: Date = Date()) throws -> Job? {
+  public func joinEarlierClip(
+    sidecar: String, hasWaited: Bool = false, now: Date = Date()
+  ) throws -> Job? {
     let dropped = DroppedName(sidecar)
     let stems = [dropped.stem, dropped.furtherEditOf].compactMap {
       $0?.precomposedStringWithCanonicalMapping
@@ -59,6 +63,7 @@ extension Spool {
       !siblings.contains(where: {
         $0.sidecarName.map { Array(DroppedName($0).stem.utf8) } == Array(dropped.stem.utf8)
       }),
+      hasWaited || siblings.contains(where: { JobState(rawValue: $0.state)?.isFinal != true }),
       try sourcePath(among: siblings) != nil
     else { return nil }
     var record = JobRecord(

@@ -419,6 +419,7 @@ public final class Inbox {
     if entry.dropped.isSidecar {
       let clips = clipsByStem[stem] ?? entry.dropped.furtherEditOf.flatMap { clipsByStem[$0] }
       guard clips == nil else { return }
+      findings.loneSidecars.append(String(decoding: name, as: UTF8.self))
       report(
         .lone, name, "no video of its name came within a minute; it is kept until one does",
         &findings)

@@ -38,6 +38,8 @@ public struct InboxFindings: Sendable, Equatable {
   public var ready: [ReadyClip] = []
   /// Complete sidecars without a clip in the inbox; they may belong to one that was claimed before.
   public var lateSidecars: [String] = []
+  /// Sidecars that have waited for a clip for a minute.
+  public var loneSidecars: [String] = []
   public var notices: [InboxNotice] = []
 
   public init() {}

@@ -27,6 +27,12 @@ public final class Spool {
       // Each may be a link to a folder on another disk.
       try FileSystem.makeFolders(SpoolFolders.plain(folder))
     }
+    // Whoever may drop clips has no business with claimed jobs, the store or the workers' socket. A
+    // folder of another owner is the administrator's own arrangement.
+    for folder in [folders.work, folders.state, folders.cache] {
+      chmod(SpoolFolders.plain(folder), 0o700)
+    }
+    chmod(SpoolFolders.plain(folders.sockets), 0o750)
     lock = try Self.lock(folders.statePath + "/lock")
     do {
       store = try JobStore(path: folders.statePath + "/jobs.sqlite")

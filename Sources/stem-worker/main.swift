@@ -1,4 +1,5 @@
 import Foundation
+import Tensor
 import VideoFile
 
 // Whoever opens a stranger's video is a process of its own that has loaded nothing else: it never
@@ -7,4 +8,5 @@ let arguments = Array(CommandLine.arguments.dropFirst())
 if let command = arguments.first, VideoChild.commands.contains(command) {
   exit(VideoChild.run(arguments: arguments))
 }
+Parallel.waitPatiently()
 StemWorker.main()

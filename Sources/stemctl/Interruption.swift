@@ -1,35 +1,36 @@
-import Dispatch
 import Foundation
+import Synchronization
 
 /// Cleans up when the user breaks a command off.
 final class Interruption {
-  private let sources: [any DispatchSourceSignal]
+  private let signals: sigset_t
+  private let isOver: SharedFlag
 
   /// While this object lives, SIGINT and SIGTERM first do `cleanUp` and then end the process. One
-  /// that is ignored stays ignored.
+  /// that is ignored stays ignored. To be made and dropped on the main thread, before others start.
   init(cleanUp: @escaping @Sendable () -> Void) {
-    sources = [SIGINT, SIGTERM].filter { !Self.isIgnored($0) }.map { number in
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler {
-        cleanUp()
-        signal(number, SIG_DFL)
-        // To this very thread, which Dispatch had blocking it: sent to the process, it could find
-        // no thread that takes it, where the program was started with the signal blocked.
-        var only = sigset_t()
-        sigemptyset(&only)
-        sigaddset(&only, number)
-        pthread_sigmask(SIG_UNBLOCK, &only, nil)
-        raise(number)
-      }
-      source.setCancelHandler { signal(number, SIG_DFL) }
-      source.resume()
-      return source
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    for number in [SIGINT, SIGTERM] where !Self.isIgnored(number) { sigaddset(&signals, number) }
+    self.signals = signals
+    let isOver = SharedFlag()
+    self.isOver = isOver
+    // Blocked everywhere, a signal waits for the thread that asks for it.
+    pthread_sigmask(SIG_BLOCK, &signals, nil)
+    Thread.detachNewThread { [signals] in
+      var (waitedFor, number) = (signals, Int32(0))
+      guard sigwait(&waitedFor, &number) == 0 else { return }
+      if !isOver.isSet { cleanUp() }
+      signal(number, SIG_DFL)
+      pthread_sigmask(SIG_UNBLOCK, &waitedFor, nil)
+      raise(number)
     }
   }
 
   deinit {
-    for source in sources { source.cancel() }
+    isOver.set()
+    var signals = signals
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
   }
 
   private static func isIgnored(_ number: Int32) -> Bool {
@@ -38,4 +39,11 @@ final class Interruption {
     return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
       == unsafeBitCast(SIG_IGN, to: Int.self)
   }
+}
+
+/// A flag that one thread sets and another reads.
+private final class SharedFlag: Sendable {
+  private let value = Atomic(false)
+  var isSet: Bool { value.load(ordering: .acquiring) }
+  func set() { value.store(true, ordering: .releasing) }
 }

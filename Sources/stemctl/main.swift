@@ -1,4 +1,5 @@
 import Foundation
+import Tensor
 import VideoFile
 
 // `edit` reads and writes videos through processes of their own, too: it starts itself for them.
@@ -6,4 +7,5 @@ let arguments = Array(CommandLine.arguments.dropFirst())
 if let command = arguments.first, VideoChild.commands.contains(command) {
   exit(VideoChild.run(arguments: arguments))
 }
+Parallel.waitPatiently()
 Stemctl.main()

@@ -10,7 +10,8 @@ extension Daemon {
       logger.log(level: level, "inbox: \(notice.message)", metadata: ["clip": "\(notice.name)"])
     }
     readyClips += findings.ready
-    for sidecar in findings.lateSidecars { join(sidecar, from: inbox) }
+    for sidecar in findings.lateSidecars { join(sidecar, hasWaited: false, from: inbox) }
+    for sidecar in findings.loneSidecars { join(sidecar, hasWaited: true, from: inbox) }
   }
 
   /// Claims some of the clips that are ready, so that thousands at once do not keep workers and
@@ -38,9 +39,11 @@ extension Daemon {
     }
   }
 
-  private func join(_ sidecar: String, from inbox: Inbox) {
+  private func join(_ sidecar: String, hasWaited: Bool, from inbox: Inbox) {
     do {
-      if let job = try spool.joinEarlierClip(sidecar: sidecar) { welcome(job) }
+      if let job = try spool.joinEarlierClip(sidecar: sidecar, hasWaited: hasWaited) {
+        welcome(job)
+      }
     } catch {
       logger.warning("not claimed: \(error)", metadata: ["clip": "\(displayName(sidecar))"])
       inbox.offerAgain([sidecar], after: Self.retryPause)

@@ -114,9 +114,13 @@ import Testing
       #expect(try readyToNobody(inbox, seconds).isEmpty)
     }
     kill(writer.processIdentifier, SIGKILL)
-    var request = pollfd(fd: inbox.descriptor, events: Int16(POLLIN), revents: 0)
-    #expect(poll(&request, 1, 10_000) == 1)
-    #expect(try readyToNobody(inbox, 1001) == ready("c.mp4", "c.txt"))
+    // What the other tests start may hold a copy of the descriptor for a moment.
+    var found: [ReadyClip] = []
+    for attempt in 0..<1000 where found.isEmpty {
+      usleep(10_000)
+      found = try readyToNobody(inbox, 1001 + attempt)
+    }
+    #expect(found == ready("c.mp4", "c.txt"))
   }
 
   @Test(
