@@ -142,9 +142,21 @@ public final class MessageSocket {
   }
 
   /// The next message that has arrived, whole, or `nil` where none has. Never waits.
-  public func receive() throws -> [Data]? {
+  public func receive() throws -> [Data]? { try receiveParts()?.frames }
+
+  /// The same for a router, with who sent it.
+  public func receiveFromPeer() throws -> ReceivedMessage? {
+    guard let parts = try receiveParts() else { return nil }
+    return ReceivedMessage(
+      peer: parts.frames.first ?? Data(), frames: Array(parts.frames.dropFirst()),
+      keyName: parts.keyName, localUser: parts.localUser)
+  }
+
+  private func receiveParts() throws -> (frames: [Data], keyName: String?, localUser: uid_t?)? {
     var frames: [Data] = []
     var more = true
+    var keyName: String?
+    var localUser: uid_t?
     while more {
       var message = zmq_msg_t()
       zmq_msg_init(&message)
@@ -154,15 +166,28 @@ public final class MessageSocket {
         size = zmq_msg_recv(&message, handle, ZMQ_DONTWAIT)
       } while size < 0 && zmq_errno() == EINTR
       guard size >= 0 else {
-        if zmq_errno() == EAGAIN { return frames.isEmpty ? nil : frames }
+        if zmq_errno() == EAGAIN { return frames.isEmpty ? nil : (frames, keyName, localUser) }
         throw MessagingError.last("A message could not be received")
       }
       if frames.count < Self.mostFrames {
         frames.append(size > 0 ? Data(bytes: zmq_msg_data(&message), count: Int(size)) : Data())
       }
       more = zmq_msg_more(&message) != 0
+      if !more && kind == .router {
+        keyName = zmq_msg_gets(&message, "User-Id").map { String(cString: $0) }
+        localUser = zmq_msg_gets(&message, "Peer-Address").flatMap {
+          Self.localUser(ofAddress: String(cString: $0))
+        }
+      }
     }
-    return frames
+    return (frames, keyName, localUser)
+  }
+
+  /// libzmq gives a peer on an `ipc:` socket the address `HOST:uid:gid:pid`, by what the kernel
+  /// knows of it.
+  static func localUser(ofAddress address: String) -> uid_t? {
+    let parts = address.split(separator: ":", omittingEmptySubsequences: false)
+    return parts.count == 4 ? uid_t(parts[1]) : nil
   }
 
   private func set(_ option: Int32, _ value: Int32) throws {
