@@ -40,11 +40,12 @@ public struct ClipEdit {
   ///   - input: the clip's path.
   ///   - output: the path of the edited mp4; it appears whole or not at all, in place of what was
   ///     there.
+  ///   - limits: what the clip may take; a clip beyond them is refused.
   ///   - note: told in a sentence what the person who sent the clip should know.
   ///   - progress: told at every step; what it throws ends the edit.
   public func run(
     input: String, output: String, measuring measurement: Measurement = Measurement(),
-    note: (String) -> Void = { _ in },
+    limits: ClipLimits = ClipLimits(), note: (String) -> Void = { _ in },
     progress: (EditProgress) throws -> Void
   ) throws -> EditFigures {
     var clock = StageClock()
@@ -63,10 +64,8 @@ public struct ClipEdit {
     }
 
     try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0))
-    let clip = try video.decode(
-      path: input, options: DecodingOptions(size: workingSize, frames: settings.frames))
+    let clip = try decoded(input, limits)
     clip.warnings.forEach(note)
-    try checkMemory(for: clip)
     let truth = try measurement.truth.map { try frames(ofTruth: $0, like: clip) }
     let source = Tensor(
       pixels: clip.pixels, frames: clip.frameCount, height: clip.height, width: clip.width)
@@ -105,17 +104,21 @@ public struct ClipEdit {
     return figures
   }
 
-  /// Refuses what this machine's memory cannot hold, before the system kills the process for it.
-  private func checkMemory(for clip: VideoClip) throws {
+  /// Refuses what is beyond the limits or this machine's memory, before the system kills the process
+  /// for it.
+  private func decoded(_ input: String, _ limits: ClipLimits) throws -> VideoClip {
+    let clip: VideoClip
+    do {
+      clip = try video.decode(
+        path: input,
+        options: limits.narrowed(DecodingOptions(size: workingSize, frames: settings.frames)))
+    } catch let error as VideoFileError {
+      throw limits.refusal(error) ?? error as any Error
+    }
     let needed = model.estimatedBytes(
       frames: clip.frameCount, height: clip.height, width: clip.width)
-    let available = Int(clamping: ProcessInfo.processInfo.physicalMemory)
-    guard needed <= available else {
-      func gibibytes(_ bytes: Int) -> String { String(format: "%.1f GiB", Double(bytes) / 0x1p30) }
-      throw ClipEditError(
-        "\(clip.frameCount) frames of \(clip.width)x\(clip.height) would take about \(gibibytes(needed)) of memory, and this machine has \(gibibytes(available)): choose a smaller 'size' or fewer 'frames'"
-      )
-    }
+    if let refusal = limits.refusal(for: clip, needed: needed) { throw refusal }
+    return clip
   }
 
   private var workingSize: DecodingOptions.Size {
