@@ -75,6 +75,12 @@ let package = Package(
     .testTarget(name: "TensorTests", dependencies: ["Tensor", "stemctl"]),
     .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),
     .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"], exclude: ["Goldens"]),
+    .testTarget(
+      name: "ClipEditTests",
+      dependencies: [
+        "ClipEdit", "EditSettings", "StableDiffusion", "Tensor", "VideoEditing", "VideoFile",
+        "stem-worker", "stemctl",
+      ]),
     .testTarget(name: "VideoFileTests", dependencies: ["VideoFile", "stem-worker"]),
     .testTarget(
       name: "JobQueueTests",

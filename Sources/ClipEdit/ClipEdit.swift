@@ -41,14 +41,40 @@ public struct ClipEdit {
   ///   - output: the path of the edited mp4; it appears whole or not at all, in place of what was
   ///     there.
   ///   - limits: what the clip may take; a clip beyond them is refused.
+  ///   - keeping: checkpoints to go on from and to leave, and earlier jobs' inversions. The result
+  ///     has the same bits with them and without.
   ///   - note: told in a sentence what the person who sent the clip should know.
+  ///   - checkpointed: called when a checkpoint is on the disk, with where it stands; before
+  ///     `progress` is told of that step.
   ///   - progress: told at every step; what it throws ends the edit.
+  /// - Throws: `ClipEditError`, `VideoFileError`, and what `progress` throws.
   public func run(
     input: String, output: String, measuring measurement: Measurement = Measurement(),
-    limits: ClipLimits = ClipLimits(), note: (String) -> Void = { _ in },
+    limits: ClipLimits = ClipLimits(), keeping: EditKeeping = EditKeeping(),
+    note: (String) -> Void = { _ in }, checkpointed: (EditProgress) -> Void = { _ in },
     progress: (EditProgress) throws -> Void
   ) throws -> EditFigures {
-    var clock = StageClock()
+    try withoutActuallyEscaping(note) { note in
+      try withoutActuallyEscaping(checkpointed) { checkpointed in
+        try run(
+          input: input, output: output, measurement, limits,
+          keeping: { fingerprint, seconds in
+            keeping.isNothing
+              ? nil
+              : KeptWork(
+                keeping: keeping, fingerprint: fingerprint(), steps: settings.steps,
+                seconds: seconds, note: note, checkpointed: checkpointed)
+          }, note: note, progress: progress)
+      }
+    }
+  }
+
+  private func run(
+    input: String, output: String, _ measurement: Measurement, _ limits: ClipLimits,
+    keeping remembering: (() -> EditFingerprint, @escaping () -> [String: Double]) -> KeptWork?,
+    note: (String) -> Void, progress: (EditProgress) throws -> Void
+  ) throws -> EditFigures {
+    let clock = StageClock()
     func report(_ update: EditProgress) throws {
       clock.enter(update.stage)
       try progress(update)
@@ -71,7 +97,19 @@ public struct ClipEdit {
       pixels: clip.pixels, frames: clip.frameCount, height: clip.height, width: clip.width)
 
     let edit = VideoEdit(model: model, settings: settings, reconstructs: measurement.reconstruction)
-    let result = try edit.run(frames: source, progress: report)
+    let work = remembering({ EditFingerprint(settings: settings, model: model, clip: clip) }) {
+      clock.seconds
+    }
+    let threads = Parallel.threads
+    defer { Parallel.threads = threads }
+    if let work {
+      clock.add(work.secondsBefore)
+      Parallel.threads = work.threads
+      if Parallel.threads != work.threads {
+        note("has fewer threads than before: the result may differ in its last bits")
+      }
+    }
+    let result = try edit.run(frames: source, memory: work, progress: report)
     guard result.edited.isFinite else {
       throw ClipEditError(
         "the model gave numbers that are not finite: its weights are damaged, or the guidance of \(settings.guidance) is too much for it"
@@ -100,7 +138,8 @@ public struct ClipEdit {
       figures.changedPSNR = peakSignalToNoiseRatio(result.edited, truth, mask: changed).finite
       figures.changedUneditedPSNR = peakSignalToNoiseRatio(source, truth, mask: changed).finite
     }
-    figures.seconds = clock.finish()
+    figures.inversionReused = work?.inversionReused ?? false
+    figures.seconds = clock.seconds
     return figures
   }
 
@@ -180,29 +219,6 @@ public struct ClipEditError: Error, CustomStringConvertible, Sendable {
 
   init(_ description: String, mayPass: Bool = false) {
     (self.description, self.mayPass) = (description, mayPass)
-  }
-}
-
-/// Wall-clock seconds by stage.
-private struct StageClock {
-  private var seconds: [String: Double] = [:]
-  private var current: (stage: EditProgress.Stage, since: ContinuousClock.Instant)?
-
-  mutating func enter(_ stage: EditProgress.Stage) {
-    guard stage != current?.stage else { return }
-    leave()
-    current = (stage, .now)
-  }
-
-  mutating func finish() -> [String: Double] {
-    leave()
-    return seconds
-  }
-
-  private mutating func leave() {
-    guard let current else { return }
-    seconds[current.stage.rawValue, default: 0] +=
-      ((ContinuousClock.now - current.since) / .seconds(1) * 1000).rounded() / 1000
   }
 }
 

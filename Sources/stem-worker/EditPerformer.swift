@@ -9,12 +9,17 @@ import VideoFile
 /// Edits clips with the engine, and keeps the model at hand for the next one.
 final class EditPerformer: EditPerforming {
   private var loaded: (folder: String, model: StableDiffusionModel)?
+  private let keeping: EditKeeping
   private let video = VideoProcess(
     program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath())
 
-  /// - Parameter threads: `nil` for one on every processor. Counts for the calling thread, which
-  ///   must be the one that performs.
-  init(threads: Int?) {
+  /// - Parameters:
+  ///   - threads: `nil` for one on every processor. Counts for the calling thread, which must be
+  ///     the one that performs.
+  ///   - keeping: where earlier jobs' inversions are kept, and how often checkpoints are written;
+  ///     each job has its own folder for these.
+  init(threads: Int?, keeping: EditKeeping = EditKeeping()) {
+    self.keeping = keeping
     if let threads { Parallel.threads = threads }
   }
 
@@ -28,10 +33,14 @@ final class EditPerformer: EditPerforming {
     do {
       let edit = try ClipEdit(
         model: model(assignment.modelFolder, log), settings: assignment.settings, video: video)
-      let output = URL(fileURLWithPath: assignment.resultFolder).appending(path: "edited.mp4").path(
-        percentEncoded: false)
+      let results = URL(fileURLWithPath: assignment.resultFolder)
+      var keeping = keeping
+      keeping.checkpointFolder = results.deletingLastPathComponent().appending(path: "checkpoint")
+        .path(percentEncoded: false)
       return try edit.run(
-        input: assignment.sourcePath, output: output, note: { log(.notice, $0) },
+        input: assignment.sourcePath,
+        output: results.appending(path: "edited.mp4").path(percentEncoded: false),
+        keeping: keeping, note: { log(.notice, $0) },
         progress: progress)
     } catch let error as VideoFileError {
       throw EditFailure(message: error.description, mayPass: error.mayPass)
