@@ -2,7 +2,7 @@
 
 # What stemd is built on; the README says what each is for.
 PACKAGES = gcc pkg-config libdnnl-dev libopenblas-openmp-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev \
-	libzmq3-dev libsystemd-dev libsqlite3-dev
+	libzmq3-dev libsystemd-dev libsqlite3-dev libssl-dev
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # One configuration for programs and tests, so that neither builds the other's modules anew.

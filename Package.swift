@@ -29,6 +29,7 @@ let package = Package(
     system("COneDNN", package: "libdnnl-dev"),
     system("COpenBLAS", pkgConfig: "openblas", package: "libopenblas-openmp-dev"),
     system("COpenMP", package: "libgomp1"),
+    system("CCrypto", pkgConfig: "libcrypto", package: "libssl-dev"),
     system("CLibAV", pkgConfig: "libavformat", package: "libavformat-dev"),
     system("CZeroMQ", package: "libzmq3-dev"),
     system("CSystemd", pkgConfig: "libsystemd", package: "libsystemd-dev"),
@@ -36,7 +37,7 @@ let package = Package(
 
     // What the project exists for; each imports only from above itself.
     .target(name: "EditSettings"),
-    .target(name: "Tensor", dependencies: ["COneDNN", "COpenBLAS", "COpenMP"]),
+    .target(name: "Tensor", dependencies: ["COneDNN", "COpenBLAS", "COpenMP", "CCrypto"]),
     .target(name: "StableDiffusion", dependencies: ["Tensor"]),
     .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
     .target(name: "VideoFile", dependencies: ["CLibAV", "CLinux"]),
@@ -74,6 +75,12 @@ let package = Package(
     .testTarget(name: "TensorTests", dependencies: ["Tensor", "stemctl"]),
     .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),
     .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"], exclude: ["Goldens"]),
+    .testTarget(
+      name: "ClipEditTests",
+      dependencies: [
+        "ClipEdit", "EditSettings", "StableDiffusion", "Tensor", "VideoEditing", "VideoFile",
+        "stem-worker", "stemctl",
+      ]),
     .testTarget(name: "VideoFileTests", dependencies: ["VideoFile", "stem-worker"]),
     .testTarget(
       name: "JobQueueTests",
