@@ -6,5 +6,6 @@ struct Stemctl: ParsableCommand {
     abstract: "Edits videos from a text prompt: through stemd, or here and now.",
     subcommands: [
       Edit.self, Submit.self, Status.self, List.self, Watch.self, Cancel.self, Verify.self,
+      Keys.self,
     ])
 }
