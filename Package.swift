@@ -34,6 +34,8 @@ let package = Package(
     system("CZeroMQ", package: "libzmq3-dev"),
     system("CSystemd", pkgConfig: "libsystemd", package: "libsystemd-dev"),
     system("CLinux", package: "libc6-dev"),
+    // Not a library: what takes the place of the C library's accept.
+    .target(name: "CConnectionCeiling"),
 
     // What the project exists for; each imports only from above itself.
     .target(name: "EditSettings"),
@@ -50,7 +52,9 @@ let package = Package(
       dependencies: [
         "CLinux", "EditSettings", .product(name: "GRDB", package: "GRDB.swift"), "Yams",
       ]),
-    .target(name: "Messaging", dependencies: ["CLinux", "CZeroMQ", "EditSettings", "JobQueue"]),
+    .target(
+      name: "Messaging",
+      dependencies: ["CConnectionCeiling", "CLinux", "CZeroMQ", "EditSettings", "JobQueue"]),
 
     // The programs.
     .executableTarget(
@@ -89,7 +93,12 @@ let package = Package(
       ]),
     .testTarget(
       name: "MessagingTests",
-      dependencies: ["Messaging", "Journal", "stem-worker", "stemctl", logging]),
+      dependencies: [
+        "Messaging", "Journal", "stemd", "stem-worker", "stemctl", "echo-router", logging,
+      ]),
+    // A program for the tests: a socket in a process that may die.
+    .executableTarget(
+      name: "echo-router", dependencies: ["Messaging", "CLinux"], path: "Tests/EchoRouter"),
     .testTarget(
       name: "ServiceTests",
       dependencies: ["JobQueue", "Messaging", "VideoFile", "stemd", "stem-worker", "stemctl"]),

@@ -23,6 +23,19 @@ struct StemWorker: ParsableCommand {
       help: "The name by which the daemon knows this worker; one that is taken is taken over.")
     var name: String
 
+    @Option(
+      parsing: .unconditional,
+      help: ArgumentHelp(
+        "The public key of a daemon on another machine, or a file that holds it.", valueName: "key")
+    )
+    var serverKey: String?
+
+    @Option(
+      help: ArgumentHelp(
+        "The file of this worker's secret key, as 'stemctl keys new' made it; the worker's name is the key's, or begins with it and a slash.",
+        valueName: "file"))
+    var key: String?
+
     @Option(help: "How many threads compute. (default: one for every processor)")
     var threads: Int?
 
@@ -55,6 +68,11 @@ struct StemWorker: ParsableCommand {
       guard (1...255).contains(name.utf8.count), name.utf8.first != 0 else {
         throw ValidationError("--name takes 1 to 255 bytes.")
       }
+      if endpoint.hasPrefix("tcp://"), serverKey == nil || key == nil {
+        throw ValidationError(
+          "A worker joins a daemon on another machine with --server-key, as 'stemctl keys server' prints it there, and --key, as 'stemctl keys new' makes it."
+        )
+      }
     }
 
     func run() throws {
@@ -71,8 +89,12 @@ struct StemWorker: ParsableCommand {
       logger[metadataKey: "worker"] = "\(name)"
 
       let seesSpool = sharedSpool.map { $0 == .sharedSpool } ?? endpoint.hasPrefix("ipc://")
+      var address = DaemonAddress(endpoint: endpoint)
+      if let serverKey, let key {
+        address = try DaemonAddress(remote: endpoint, serverKey: serverKey, keyFile: key)
+      }
       let connection = try WorkerConnection(
-        endpoint: endpoint, name: name,
+        endpoint: endpoint, security: address.security, name: name,
         threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, spool: seesSpool,
         note: { [logger] level, text in logger.log(level: Logger.Level(level), "\(text)") },
         onStop: {
