@@ -90,7 +90,7 @@ final class Daemon {
     var sources: [Poller.Source] = [
       .descriptor(signals.descriptor), .socket(workerSocket), .socket(controlSocket),
     ]
-    if let inbox { sources.append(.descriptor(inbox.descriptor)) }
+    if let descriptor = inbox?.descriptor { sources.append(.descriptor(descriptor)) }
     let ready = try Poller.wait(
       for: sources, milliseconds: milliseconds(until: nextDeadline, from: now))
     // First the messages: a worker's last words before its end may be that it is done.
