@@ -120,6 +120,8 @@ enum Folder {
       guard mkdir(path, 0o770) == 0 || errno == EEXIST else {
         throw DurableFileError("made", path)
       }
+      // What will be put in there is no safer than the folder's own name.
+      try DurableFile.syncFolder(parent)
       guard lstat(path, &status) == 0 else { throw DurableFileError("looked at", path) }
     }
     guard status.st_mode & S_IFMT == S_IFDIR else {

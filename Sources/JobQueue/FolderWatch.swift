@@ -29,22 +29,36 @@ final class FolderWatch {
   let descriptor: Int32
   private let path: String
 
-  /// - Throws: `InboxError` where the folder is missing or cannot be watched.
-  init(path: String) throws {
-    self.path = path
-    descriptor = inotify_init1(Int32(IN_NONBLOCK | IN_CLOEXEC))
-    guard descriptor >= 0 else {
-      throw InboxError("cannot watch \(displayName(path)): \(String(cString: strerror(errno)))")
+  /// The system has no inotify to give; the folder itself may be in order.
+  struct Refused: Error {
+    var code: Int32
+    /// The setting that may be too low.
+    var setting: String
+
+    static func instance(_ code: Int32) -> Refused {
+      Refused(code: code, setting: "fs.inotify.max_user_instances")
     }
+  }
+
+  /// - Throws: `InboxError` where the folder is missing or may not be read, else `Refused`.
+  init(path: String) throws {
+    let descriptor = inotify_init1(Int32(IN_NONBLOCK | IN_CLOEXEC))
+    guard descriptor >= 0 else { throw Refused.instance(errno) }
     let mask =
       IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_ATTRIB
       | IN_DELETE_SELF | IN_MOVE_SELF
       | Int32(bitPattern: UInt32(IN_ONLYDIR))
     guard inotify_add_watch(descriptor, path, UInt32(bitPattern: mask)) >= 0 else {
-      let reason = String(cString: strerror(errno))
+      let code = errno
       close(descriptor)
-      throw InboxError("cannot watch \(displayName(path)): \(reason)")
+      if [ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EACCES].contains(code) {
+        throw InboxError.unwatchable(path, code)
+      }
+      throw Refused(code: code, setting: "fs.inotify.max_user_watches")
     }
+    self.path = path
+    // Not before: once all is set, an initializer that throws runs `deinit`, which closes it again.
+    self.descriptor = descriptor
   }
 
   deinit { close(descriptor) }
@@ -69,9 +83,7 @@ final class FolderWatch {
         let mask = event.mask
         if mask & UInt32(IN_Q_OVERFLOW) != 0 { overflow = true }
         if mask & UInt32(IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED) != 0 {
-          throw InboxError(
-            "the inbox \(displayName(path)) was removed or moved away: make the folder again, and it is taken up by itself"
-          )
+          throw InboxError.gone(path)
         }
         guard event.len > 0 else { continue }
         let name = Array(buffer[start..<offset].prefix { $0 != 0 })
@@ -92,4 +104,14 @@ final class FolderWatch {
 public struct InboxError: Error, CustomStringConvertible {
   public let description: String
   init(_ description: String) { self.description = description }
+
+  static func unwatchable(_ path: String, _ code: Int32) -> InboxError {
+    InboxError("cannot watch \(displayName(path)): \(String(cString: strerror(code)))")
+  }
+
+  static func gone(_ path: String) -> InboxError {
+    InboxError(
+      "the inbox \(displayName(path)) was removed or moved away: make the folder again, and it is taken up by itself"
+    )
+  }
 }

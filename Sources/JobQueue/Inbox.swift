@@ -1,11 +1,13 @@
 import Foundation
 import Glibc
 
-/// The folder into which people drop clips and sidecars: notices them with inotify, pairs them, and
-/// tells which are complete.
+/// The folder into which people drop clips and sidecars: notices them with inotify, and by looking
+/// where inotify does not tell everything, pairs them, and tells which are complete.
 ///
 /// It only looks; it never changes the folder. Used from one thread: call `refresh` when
 /// `descriptor` is readable and at `nextDeadline`.
+///
+/// Times and sizes of files are only compared with what they were: their clock may be a server's.
 public final class Inbox {
   /// A file without a sign of its completion must keep size and time for this long.
   static let rest = Duration.seconds(2)
@@ -16,9 +18,19 @@ public final class Inbox {
   static let loneAfter = Duration.seconds(60)
   /// How often the system is asked again about a file of which it says nothing.
   static let unknownPause = Duration.seconds(10)
+  /// How often inotify is asked for again where it could not be had.
+  static let watchPause = Duration.seconds(60)
 
   private let folder: String
-  private let watch: FolderWatch
+  private let polling: Polling
+  private let openWatch: (String) throws -> FolderWatch
+  private let clock: () -> ContinuousClock.Instant
+  private var watch: FolderWatch?
+  /// When to ask for inotify again.
+  private var watchAt: ContinuousClock.Instant?
+  /// What the folder was at first: another one in its place is not the same inbox.
+  private let identity: FileStatus
+  private let fileSystem: FileSystemKind
   // Keyed by bytes: two names may be canonically equivalent, hence equal as Strings, and yet name
   // two files.
   private var entries: [[UInt8]: InboxEntry] = [:]
@@ -35,25 +47,63 @@ public final class Inbox {
   /// Files of which the system says nothing, say because their disk fails: when to ask again.
   private var unknown: [[UInt8]: ContinuousClock.Instant] = [:]
 
-  /// Starts watching; the first `refresh` finds what is there already.
-  /// - Throws: `InboxError`
-  public init(folder: URL) throws {
-    self.folder = SpoolFolders.plain(folder)
-    watch = try FolderWatch(path: self.folder)
-    needsScan = true
-  }
-
-  private var needsScan: Bool
+  private var needsScan = true
+  private var nextScan: ContinuousClock.Instant?
+  private var reportedNoScan = false
+  private var noticeLimit = NoticeLimit()
+  /// Of the folder itself, to be told with the next findings.
+  private var folderNotices: [String] = []
   /// Looked up at most once in a refresh, for its price.
   private var filesBeingWritten: FilesBeingWritten?
 
-  /// Readable when something happened in the folder.
-  public var descriptor: Int32 { watch.descriptor }
+  /// Starts watching; the first `refresh` finds what is there already.
+  /// - Throws: `InboxError`
+  public convenience init(folder: URL, polling: Polling = .automatic) throws {
+    try self.init(folder: folder, polling: polling, on: nil)
+  }
+
+  /// - Parameters:
+  ///   - fileSystem: what the folder's file system is taken for; `nil` asks the system.
+  ///   - clock: tells how long a look through the folder takes.
+  ///   - openWatch: asks for inotify.
+  init(
+    folder: URL, polling: Polling, on fileSystem: FileSystemKind?,
+    clock: @escaping () -> ContinuousClock.Instant = { .now },
+    openWatch: @escaping (String) throws -> FolderWatch = FolderWatch.init(path:)
+  ) throws {
+    self.folder = SpoolFolders.plain(folder)
+    self.polling = polling
+    self.openWatch = openWatch
+    self.clock = clock
+    let descriptor = open(self.folder, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else { throw InboxError.unwatchable(self.folder, errno) }
+    defer { close(descriptor) }
+    var raw = stat()
+    guard fstat(descriptor, &raw) == 0 else { throw InboxError.unwatchable(self.folder, errno) }
+    identity = FileStatus(raw)
+    self.fileSystem = fileSystem ?? FileSystemKind(of: descriptor)
+    do {
+      watch = try openWatch(self.folder)
+    } catch let refused as FolderWatch.Refused {
+      guard let pause else { throw InboxError.unwatchable(self.folder, refused.code) }
+      folderNotices.append(
+        "the system has no inotify to watch \(displayName(self.folder)) with (\(String(cString: strerror(refused.code)))): it is looked through every \(pause) instead, and files are taken some seconds later; raise \(refused.setting) with sysctl, or the daemon's limit of open files; inotify is asked for again every minute"
+      )
+    }
+  }
+
+  /// The pause between two looks through the folder; `nil` where inotify tells everything.
+  private var pause: Duration? { polling.pause(isWatched: watch != nil, on: fileSystem) }
+
+  /// Readable when something happened in the folder; `nil` while there is no inotify.
+  public var descriptor: Int32? { watch?.descriptor }
 
   /// When to call `refresh` though nothing happened; `nil` while nothing is awaited.
   public var nextDeadline: ContinuousClock.Instant? {
-    [pending.lazy.compactMap { self.entries[$0]?.deadline }.min(), unknown.values.min()]
-      .compactMap { $0 }.min()
+    [
+      pending.lazy.compactMap { self.entries[$0]?.deadline }.min(), unknown.values.min(), nextScan,
+      watchAt, noticeLimit.nextSummary,
+    ].compactMap { $0 }.min()
   }
 
   /// Takes in what happened since the last call.
@@ -63,7 +113,9 @@ public final class Inbox {
     var touchedStems: Set<String> = []
     filesBeingWritten = nil
     held = held.filter { $0.value.until > now }
-    switch try watch.read() {
+    askForWatch(now)
+    switch try watch?.read() {
+    case nil: break
     case .overflow:
       needsScan = true
       // It may be among what was lost.
@@ -78,35 +130,98 @@ public final class Inbox {
         }
       }
       for name in order {
-        look(at: name, after: kinds[name], now, &touchedStems, &findings)
+        look(at: name, because: kinds[name].map { .event($0) }, now, &touchedStems, &findings)
       }
     }
-    if needsScan {
-      let present = Set(try FileSystem.names(in: folder))
-      for name in present.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-        look(at: name, after: nil, now, &touchedStems, &findings)
-      }
-      for name in Array(entries.keys) + Array(reportedOddities.keys) + Array(unknown.keys)
-      where !present.contains(name) {
-        forget(name, &touchedStems)
-      }
-      needsScan = false
+    if needsScan || nextScan.map({ $0 <= now }) ?? false {
+      try scan(now, &touchedStems, &findings)
     }
     let due = pending.filter { name in entries[name]?.deadline.map { $0 <= now } ?? false }
     for name in due.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-      look(at: name, after: nil, now, &touchedStems, &findings)
+      look(at: name, because: .deadline, now, &touchedStems, &findings)
       if let dropped = entries[name]?.dropped {
         touchedStems.formUnion([dropped.stem, dropped.furtherEditOf].compactMap { $0 })
       }
     }
     for (name, due) in unknown where due <= now {
-      look(at: name, after: nil, now, &touchedStems, &findings)
+      look(at: name, because: .deadline, now, &touchedStems, &findings)
     }
     for stem in touchedStems.sorted() { pair(stem, now, &findings) }
-    for name in pending.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+    let lone = pending.filter { entries[$0]?.isLone(at: now) ?? false }
+    for name in lone.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
       reportIfLone(name, now, &findings)
     }
+    tellOfFolder(now, &findings)
     return findings
+  }
+
+  private func tellOfFolder(_ now: ContinuousClock.Instant, _ findings: inout InboxFindings) {
+    let shown = displayName(folder)
+    if let count = noticeLimit.summary(at: now) {
+      findings.notices.append(
+        InboxNotice(
+          kind: .leftOut, name: shown,
+          message:
+            "notices about \(count) more files are left out, as at most \(NoticeLimit.most) a minute are written: list \(shown) to see what lies there"
+        ))
+    }
+    findings.notices += folderNotices.map { InboxNotice(kind: .folder, name: shown, message: $0) }
+    folderNotices = []
+  }
+
+  /// Inotify that could not be had may be had later.
+  private func askForWatch(_ now: ContinuousClock.Instant) {
+    guard watch == nil else { return }
+    guard let due = watchAt, due <= now else {
+      watchAt = watchAt ?? now + Self.watchPause
+      return
+    }
+    watchAt = now + Self.watchPause
+    // Without a folder the scan fails, and says so.
+    guard let opened = try? openWatch(folder) else { return }
+    (watch, watchAt, needsScan) = (opened, nil, true)
+    folderNotices.append("\(displayName(folder)) is watched with inotify again")
+  }
+
+  // MARK: The whole folder
+
+  private func scan(
+    _ now: ContinuousClock.Instant, _ touchedStems: inout Set<String>,
+    _ findings: inout InboxFindings
+  ) throws {
+    let begin = clock()
+    let found: FolderScan
+    do {
+      found = try FolderScan(of: folder)
+    } catch {
+      if [ENOENT, ENOTDIR, ESTALE].contains(error.code) { throw InboxError.gone(folder) }
+      nextScan = now + (pause ?? Self.unknownPause)
+      if !reportedNoScan { folderNotices.append("\(error); it is tried again and again") }
+      reportedNoScan = true
+      return
+    }
+    guard found.folder.isSameFile(as: identity) else { throw InboxError.gone(folder) }
+    reportedNoScan = false
+    let isFirst = needsScan
+    needsScan = false
+    let news = found.files.filter { isFirst || isNews($0) }.map(\.name)
+    for name in news.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
+      look(at: name, because: isFirst ? nil : .polling, now, &touchedStems, &findings)
+    }
+    let present = Set(found.files.lazy.map(\.name))
+    // Looked at, not forgotten: a list that changes while a server tells it may leave names out.
+    for name in Array(entries.keys) + Array(reportedOddities.keys) + Array(unknown.keys)
+    where !present.contains(name) {
+      look(at: name, because: isFirst ? nil : .polling, now, &touchedStems, &findings)
+    }
+    nextScan = pause.map { now + Polling.pause($0, afterLookOf: clock() - begin) }
+  }
+
+  /// Whether a file is not as it was when it was looked at last.
+  private func isNews(_ file: FolderScan.File) -> Bool {
+    if let entry = entries[file.name] { return entry.status != file.status }
+    if let oddity = reportedOddities[file.name] { return oddity != file.status }
+    return unknown[file.name] == nil
   }
 
   /// Hands out these files again after a pause, because they could not be claimed.
@@ -139,8 +254,16 @@ public final class Inbox {
 
   // MARK: One file
 
+  /// Why a file is looked at.
+  private enum Reason: Equatable {
+    case event(FolderWatch.Kind)
+    /// The folder was looked through, and the file is not as it was.
+    case polling
+    case deadline
+  }
+
   private func look(
-    at name: [UInt8], after event: FolderWatch.Kind?, _ now: ContinuousClock.Instant,
+    at name: [UInt8], because reason: Reason?, _ now: ContinuousClock.Instant,
     _ touchedStems: inout Set<String>,
     _ findings: inout InboxFindings
   ) {
@@ -148,7 +271,8 @@ public final class Inbox {
       let status = FileStatus(atFolder: folder, name: name)
       if let status, reportedOddities.updateValue(status, forKey: name) == nil {
         report(
-          .badName, name, "its name is not UTF-8 text; it stays where it is: rename it", &findings)
+          .badName, name, "its name is not UTF-8 text; it stays where it is: rename it", now,
+          &findings)
       } else if status == nil {
         reportedOddities[name] = nil
       }
@@ -164,7 +288,8 @@ public final class Inbox {
       unknown[name] = now + Self.unknownPause
       if isNew {
         report(
-          .unreadable, name, "\(error); it stays where it is, and is looked at again", &findings)
+          .unreadable, name, "\(error); it stays where it is, and is looked at again", now,
+          &findings)
       }
       return
     }
@@ -173,7 +298,8 @@ public final class Inbox {
     guard status.isRegular else {
       forget(name, &touchedStems, keepingOddity: true)
       if reportedOddities[name].map({ !$0.isSameFile(as: status) }) ?? true {
-        report(.notAFile, name, "it is \(status.kind), not a file; it stays where it is", &findings)
+        report(
+          .notAFile, name, "it is \(status.kind), not a file; it stays where it is", now, &findings)
       }
       reportedOddities[name] = status
       return
@@ -190,16 +316,23 @@ public final class Inbox {
       (entry.reportedLone, entry.reportedUnreadable) = (false, false)
     }
     if changed { entry.offered = false }
-    entry.status = status
-    if event == .created {
+    let isFinished = reason == .event(.finished)
+    if reason == .event(.created) {
       // A further name of a file that there was before: nobody need close it.
       entry.awaitsClose = status.links == 1
       entry.phase = .settling(since: now)
+      entry.changedUnseen = false
+    } else if isFinished {
+      (entry.awaitsClose, entry.changedUnseen) = (false, false)
+    } else if pause != nil && watch != nil {
+      // Another file in its place: whose creation was seen is gone.
+      if !isNew && !entry.status.isSameFile(as: status) { entry.awaitsClose = false }
+      if changed || isNew && reason == .polling { entry.changedUnseen = true }
     }
-    if event == .finished { entry.awaitsClose = false }
+    entry.status = status
     switch entry.phase {
     // An empty file that was closed may be a placeholder that some programs make before they write.
-    case _ where event == .finished: entry.phase = status.size > 0 ? .closed : .settling(since: now)
+    case _ where isFinished: entry.phase = status.size > 0 ? .closed : .settling(since: now)
     case _ where changed, .unreadable: entry.phase = .settling(since: now)
     default: break
     }
@@ -209,7 +342,7 @@ public final class Inbox {
       report(
         .unreadable, name,
         "the daemon may not read it; it stays where it is: give the daemon's user or group the right to",
-        &findings)
+        now, &findings)
     }
     store(entry, under: name)
     touchedStems.formUnion([entry.dropped.stem, entry.dropped.furtherEditOf].compactMap { $0 })
@@ -232,10 +365,16 @@ public final class Inbox {
     case .settling(let since) where now < since + Self.rest:
       entry.deadline = since + Self.rest
     case .closed, .settling, .unreadable:
-      switch completeness(of: path) {
+      switch completeness(of: path, entry) {
+      case .changed:
+        entry.phase = .settling(since: now)
+        entry.deadline = now + Self.rest
       case .complete: entry.phase = .complete(since: now)
       case .unknown: decideUnseen(&entry, now)
-      case .unreadable: entry.phase = .unreadable
+      case .unreadable:
+        entry.phase = .unreadable
+        // No event tells when a server gives the right to.
+        if pause != nil { entry.deadline = now + Self.unknownPause }
       case .beingWritten:
         if entry.phase == .closed { entry.phase = .settling(since: now) }
         entry.deadline = now + Self.writerPause
@@ -257,17 +396,23 @@ public final class Inbox {
     }
   }
 
-  private enum Completeness { case complete, beingWritten, unknown, unreadable }
+  private enum Completeness { case complete, beingWritten, changed, unknown, unreadable }
 
-  private func completeness(of path: String) -> Completeness {
+  private func completeness(of path: String, _ entry: InboxEntry) -> Completeness {
     let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else {
       // EWOULDBLOCK: somebody holds a lease on it.
       return errno == EACCES || errno == EPERM ? .unreadable : .beingWritten
     }
     defer { close(descriptor) }
-    switch OpenForWriting.answer(for: descriptor, processes: processes()) {
+    // Network file systems remember size and time for up to a minute; opening a file is what makes
+    // them ask the server.
+    var raw = stat()
+    guard fstat(descriptor, &raw) == 0 else { return .beingWritten }
+    if entry.status.hasOtherSizeOrTime(than: FileStatus(raw)) { return .changed }
+    switch OpenForWriting.answer(for: descriptor, on: fileSystem, processes: processes()) {
     case .yes: return .beingWritten
+    case .no where entry.changedUnseen: return .unknown
     case .no: return .complete
     case .unknown: return .unknown
     }
@@ -339,7 +484,7 @@ public final class Inbox {
         report(
           .ambiguous, Array(stem.utf8),
           "which of these belong together cannot be told: \(names); they stay until there is one video, and one sidecar to each edit",
-          &findings)
+          now, &findings)
       }
       return
     }
@@ -392,7 +537,7 @@ public final class Inbox {
       let path = folder + "/" + String(decoding: name, as: UTF8.self)
       guard let status = try? FileSystem.status(path), status.isRegular,
         !entry.status.differsInContent(from: status),
-        [.complete, .unknown].contains(completeness(of: path))
+        [.complete, .unknown].contains(completeness(of: path, entry))
       else {
         entry.phase = .settling(since: now)
         entry.deadline = now + Self.rest
@@ -407,11 +552,7 @@ public final class Inbox {
   private func reportIfLone(
     _ name: [UInt8], _ now: ContinuousClock.Instant, _ findings: inout InboxFindings
   ) {
-    guard let entry = entries[name], case .complete(let since) = entry.phase, !entry.reportedLone,
-      now >= since + Self.loneAfter
-    else {
-      return
-    }
+    guard let entry = entries[name], entry.isLone(at: now) else { return }
     entries[name]?.reportedLone = true
     entries[name]?.deadline = heldUntil(name)
     if entries[name]?.deadline == nil { pending.remove(name) }
@@ -421,22 +562,25 @@ public final class Inbox {
       guard clips == nil else { return }
       findings.loneSidecars.append(String(decoding: name, as: UTF8.self))
       report(
-        .lone, name, "no video of its name came within a minute; it is kept until one does",
+        .lone, name, "no video of its name came within a minute; it is kept until one does", now,
         &findings)
     } else {
       guard sidecars(ofClipsNamed: stem).isEmpty else { return }
       report(
         .lone, name,
         "no sidecar (\(displayName(stem)).yaml, .yml, .json or .txt) came within a minute; it is kept until one does",
-        &findings)
+        now, &findings)
     }
   }
 
   private func report(
-    _ kind: InboxNotice.Kind, _ name: [UInt8], _ message: String, _ findings: inout InboxFindings
+    _ kind: InboxNotice.Kind, _ name: [UInt8], _ message: @autoclosure () -> String,
+    _ now: ContinuousClock.Instant, _ findings: inout InboxFindings
   ) {
+    guard noticeLimit.allows(at: now) else { return }
     let shown = displayName(bytes: name)
-    findings.notices.append(InboxNotice(kind: kind, name: shown, message: "\(shown): \(message)"))
+    findings.notices.append(
+      InboxNotice(kind: kind, name: shown, message: "\(shown): \(message())"))
   }
 }
 
@@ -444,6 +588,14 @@ extension DroppedName {
   /// The number of the edit that a sidecar asks for, of the clips named `clipStem`; 1 where the
   /// names are the same.
   fileprivate func editNumber(under clipStem: String) -> Int { stem == clipStem ? 1 : editNumber }
+}
+
+extension InboxEntry {
+  /// Whether it has been complete for a minute and is still here, which was not said yet.
+  fileprivate func isLone(at now: ContinuousClock.Instant) -> Bool {
+    guard case .complete(let since) = phase else { return false }
+    return !reportedLone && now >= since + Inbox.loneAfter
+  }
 }
 
 extension FileStatus {
@@ -455,7 +607,11 @@ extension FileStatus {
   }
 
   fileprivate func differsInContent(from other: FileStatus) -> Bool {
-    !isSameFile(as: other) || size != other.size || modifiedSeconds != other.modifiedSeconds
+    !isSameFile(as: other) || hasOtherSizeOrTime(than: other)
+  }
+
+  fileprivate func hasOtherSizeOrTime(than other: FileStatus) -> Bool {
+    size != other.size || modifiedSeconds != other.modifiedSeconds
       || modifiedNanoseconds != other.modifiedNanoseconds
   }
 }

@@ -17,6 +17,9 @@ struct InboxEntry {
   var deadline: ContinuousClock.Instant?
   /// Its creation was seen, and its writer's close was not yet: there will be one.
   var awaitsClose = false
+  /// It came or changed without an event, and none came since: whoever writes it does so where this
+  /// machine's kernel does not see it.
+  var changedUnseen = false
   var reportedLone = false
   var reportedUnreadable = false
   /// Found ready and handed out; not again before it changes or its claim failed.

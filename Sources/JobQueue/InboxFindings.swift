@@ -23,10 +23,14 @@ public struct InboxNotice: Sendable, Equatable {
     case unreadable
     /// Its name is not UTF-8.
     case badName
+    /// About the folder itself: how it is watched, or that it cannot be listed.
+    case folder
+    /// The number of notices that were left out.
+    case leftOut
   }
 
   public var kind: Kind
-  /// The file's name, escaped for display.
+  /// The file's name, or the folder's path, escaped for display.
   public var name: String
   /// One sentence, without control characters.
   public var message: String

@@ -10,10 +10,19 @@ enum OpenForWriting {
 
   /// - Parameters:
   ///   - descriptor: open for reading only.
+  ///   - fileSystem: the one that the file lies on; `nil` asks the system.
   ///   - processes: asked where the file's system does not say.
   static func answer(
-    for descriptor: Int32, processes: @autoclosure () -> FilesBeingWritten = .now()
+    for descriptor: Int32, on fileSystem: FileSystemKind? = nil,
+    processes: @autoclosure () -> FilesBeingWritten = .now()
   ) -> OpenForWriting {
+    guard (fileSystem ?? FileSystemKind(of: descriptor)).showsEveryWriter else {
+      // A lease says nothing here: NFS and SMB refuse it, with the code that elsewhere means a
+      // writer, unless the server delegated the file; FUSE grants it whatever others do.
+      var raw = stat()
+      guard fstat(descriptor, &raw) == 0 else { return .unknown }
+      return processes().contains(FileStatus(raw)) ? .yes : .unknown
+    }
     // A lease tells at once, for every process on the machine, but only the file's owner and those
     // with CAP_LEASE get one. Should somebody open the file in the moment that it is held, its
     // holder gets a signal: not SIGIO, which would end it.

@@ -39,6 +39,8 @@ struct Configuration: Equatable {
 
   init() {}
 
+  var polling: Inbox.Polling { inboxPoll.map { .every(.seconds($0)) } ?? .automatic }
+
   /// - Throws: `ConfigurationError` that says which line is wrong, and what it takes.
   init(file path: String) throws {
     let text: String

@@ -6,7 +6,7 @@ import Messaging
 extension Daemon {
   func take(_ findings: InboxFindings, from inbox: Inbox) {
     for notice in findings.notices {
-      let level: Logger.Level = notice.kind == .lone ? .notice : .warning
+      let level: Logger.Level = [.lone, .leftOut].contains(notice.kind) ? .notice : .warning
       logger.log(level: level, "inbox: \(notice.message)", metadata: ["clip": "\(notice.name)"])
     }
     readyClips += findings.ready

@@ -81,7 +81,7 @@ final class Daemon {
       logger.notice("\(repair.message)", metadata: repair.job.map { ["job": "\($0)"] })
     }
     mode = try spool.store.mode
-    inbox = try Inbox(folder: spool.folders.inbox)
+    inbox = try Inbox(folder: spool.folders.inbox, polling: configuration.polling)
     background = try BackgroundWork()
     let context = try MessagingContext()
     let control = try MessageSocket(
@@ -124,7 +124,7 @@ final class Daemon {
     ]
     sources += sockets.map { .socket($0) }
     if let remote { sources.append(.socket(remote.authenticator.socket)) }
-    if let inbox { sources.append(.descriptor(inbox.descriptor)) }
+    if let descriptor = inbox?.descriptor { sources.append(.descriptor(descriptor)) }
     let ready = try Poller.wait(
       for: sources, milliseconds: milliseconds(until: nextDeadline, from: now))
     try remote?.authenticator.answerRequests()
@@ -223,7 +223,7 @@ final class Daemon {
     let now = ContinuousClock.now
     if inbox == nil, let due = inboxRetryAt, now >= due {
       do {
-        inbox = try Inbox(folder: spool.folders.inbox)
+        inbox = try Inbox(folder: spool.folders.inbox, polling: configuration.polling)
         logger.notice("the inbox is watched again")
       } catch {
         inboxRetryAt = now + .seconds(2)

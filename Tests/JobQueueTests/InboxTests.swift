@@ -17,7 +17,7 @@ import Testing
     "a pair is ready in the moment its second file is closed, whichever comes first",
     arguments: [["c.mp4", "c.yaml"], ["c.txt", "c.mkv"], ["c", "c.JSON"]])
   func pair(names: [String]) throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     folder.drop(names[0])
     #expect(try inbox.refresh(now: start).ready.isEmpty)
     folder.drop(names[1])
@@ -29,10 +29,10 @@ import Testing
 
   @Test("the descriptor is readable when something happened, and not afterwards")
   func descriptor() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     _ = try inbox.refresh()
     func isReadable() -> Bool {
-      var request = pollfd(fd: inbox.descriptor, events: Int16(POLLIN), revents: 0)
+      var request = pollfd(fd: inbox.descriptor ?? -1, events: Int16(POLLIN), revents: 0)
       return poll(&request, 1, 0) == 1
     }
     #expect(!isReadable())
@@ -44,7 +44,7 @@ import Testing
 
   @Test("a file that is still being written is waited for", arguments: ["c.mp4", "c.yaml"])
   func stillWriting(slow: String) throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     let file = folder.startWriting(slow)
     folder.drop(slow == "c.mp4" ? "c.yaml" : "c.mp4")
     #expect(try inbox.refresh(now: start).ready.isEmpty)
@@ -56,7 +56,7 @@ import Testing
 
   @Test("a file closed by one writer while another has it open is waited for")
   func twoWriters() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     let file = folder.startWriting("c.mp4")
     close(open(folder.path("c.mp4"), O_WRONLY))
     folder.drop("c.txt")
@@ -67,7 +67,7 @@ import Testing
 
   @Test("a file opened again while it waits for its partner is waited for")
   func reopened() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     folder.drop("c.mp4")
     #expect(try inbox.refresh(now: start).ready.isEmpty)
     let file = folder.startWriting("c.mp4", "more")
@@ -100,7 +100,7 @@ import Testing
     "an upload by a user whose processes cannot be seen is waited for, however long it stalls",
     .enabled(if: getuid() == 0, "needs root to become somebody else"))
   func unseenWriter() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     folder.drop("c.txt")
     let writer = Process()
     writer.executableURL = URL(filePath: "/bin/sh")
@@ -131,7 +131,7 @@ import Testing
     let other = TemporaryFolder()
     folder.drop("c.txt")
     if !linked { folder.drop("c.mp4") }
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     other.drop("c.mp4")
     if linked { link(other.path("c.mp4"), folder.path("c.mp4")) }
     for seconds in [0, 2, 59] { #expect(try readyToNobody(inbox, seconds).isEmpty) }
@@ -143,7 +143,7 @@ import Testing
   func startUp() throws {
     folder.drop("c.mp4")
     folder.drop("c.yaml")
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     #expect(try inbox.refresh(now: start).ready.isEmpty)
     #expect(inbox.nextDeadline == start + .seconds(2))
     #expect(try inbox.refresh(now: start + .seconds(1)).ready.isEmpty)
@@ -154,7 +154,7 @@ import Testing
   func startUpUnfinished() throws {
     let file = folder.startWriting("c.mp4")
     folder.drop("c.yaml")
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     #expect(try inbox.refresh(now: start).ready.isEmpty)
     #expect(try inbox.refresh(now: start + .seconds(3)).ready.isEmpty)
     fclose(file)
@@ -165,7 +165,7 @@ import Testing
   func hardLink() throws {
     let other = TemporaryFolder()
     other.drop("c.mp4")
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     folder.drop("c.txt")
     link(other.path("c.mp4"), folder.path("c.mp4"))
     #expect(try inbox.refresh(now: start).ready.isEmpty)
@@ -174,7 +174,7 @@ import Testing
 
   @Test("an empty file may be a placeholder, and rests first")
   func placeholder() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     folder.drop("c.mp4", "")
     folder.drop("c.txt")
     #expect(try inbox.refresh(now: start).ready.isEmpty)
@@ -189,7 +189,7 @@ import Testing
   @Test("files moved in are ready at once")
   func movedIn() throws {
     let other = TemporaryFolder()
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     for name in ["c.mp4", "c.json"] {
       other.drop(name)
       rename(other.path(name), folder.path(name))
@@ -204,7 +204,7 @@ import Testing
       "c.mp4.swp",
     ])
   func temporary(name: String) throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     folder.drop(name)
     folder.drop("c.txt")
     #expect(try inbox.refresh(now: start).ready.isEmpty)
@@ -215,7 +215,7 @@ import Testing
 
   @Test("two videos and one sidecar are ambiguous: said once, left until one is removed")
   func twoVideos() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     for name in ["c.mp4", "c.mov", "c.yaml"] { folder.drop(name) }
     let findings = try inbox.refresh(now: start)
     #expect(findings.ready.isEmpty)
@@ -231,7 +231,7 @@ import Testing
     "two sidecars of one name are ambiguous: said once, left until one is removed",
     arguments: [("c.yaml", "c.txt"), ("c.2.yaml", "c.2.json")])
   func twoSidecars(first: String, second: String) throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     for name in [first, second, "c.mp4"] { folder.drop(name) }
     let findings = try inbox.refresh(now: start)
     #expect(findings.ready.isEmpty)
@@ -243,21 +243,21 @@ import Testing
 
   @Test("numbered sidecars are further edits of the same clip, all taken together")
   func furtherEdits() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     for name in ["c.10.txt", "c.2.yaml", "c.yaml", "c.1.yaml", "c.mp4"] { folder.drop(name) }
     #expect(try inbox.refresh(now: start).ready == ready("c.mp4", "c.yaml", "c.2.yaml", "c.10.txt"))
   }
 
   @Test("a numbered sidecar alone makes a clip ready")
   func furtherEditAlone() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     for name in ["c.3.txt", "c.mp4"] { folder.drop(name) }
     #expect(try inbox.refresh(now: start).ready == ready("c.mp4", "c.3.txt"))
   }
 
   @Test("a video named like a further edit takes that sidecar")
   func precedence() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     for name in ["c.2.yaml", "c.2.mp4", "c.mp4"] { folder.drop(name) }
     #expect(try inbox.refresh(now: start).ready == ready("c.2.mp4", "c.2.yaml"))
     folder.drop("c.yaml")
@@ -266,7 +266,7 @@ import Testing
 
   @Test("a sidecar that is not complete is left behind, and is late then")
   func lateSidecar() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     let file = folder.startWriting("c.2.yaml")
     for name in ["c.yaml", "c.mp4"] { folder.drop(name) }
     #expect(try inbox.refresh(now: start).ready == ready("c.mp4", "c.yaml"))
@@ -284,7 +284,7 @@ import Testing
     "a lone file is reported after a minute, once, and again only after it changed",
     arguments: ["c.mp4", "c.yaml", "c.2.yaml"])
   func lone(name: String) throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     folder.drop(name)
     #expect(try inbox.refresh(now: start).notices.isEmpty)
     #expect(inbox.nextDeadline == start + .seconds(60))
@@ -301,7 +301,7 @@ import Testing
 
   @Test("what is no file is reported once and left where it is")
   func noFiles() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     mkdir(folder.path("folder.mp4"), 0o770)
     mkfifo(folder.path("fifo.mp4"), 0o660)
     symlink("/etc/passwd", folder.path("link.mp4"))
@@ -334,7 +334,7 @@ import Testing
     .enabled(if: getuid() == 0, "needs root to become somebody else")
   )
   func unreadable() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     chmod(folder.path, 0o755)
     for name in ["c.mp4", "c.txt"] { folder.drop(name) }
     chmod(folder.path("c.mp4"), 0o600)
@@ -388,7 +388,7 @@ import Testing
 
   @Test("names that are not UTF-8 are reported once, escaped, and left")
   func notUTF8() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     let path = Array(folder.path("").utf8) + [0xe4, 0x0a] + Array(".mp4".utf8)
     close(open(path.map { CChar(bitPattern: $0) } + [0], O_WRONLY | O_CREAT, 0o660))
     let notices = try inbox.refresh(now: start).notices
@@ -404,7 +404,7 @@ import Testing
       "#?&", "\u{1b}[31m",
     ])
   func anyName(name: String) throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     folder.drop(name + ".mp4")
     folder.drop(name + ".yaml")
     #expect(try inbox.refresh(now: start).ready == ready(name + ".mp4", name + ".yaml"))
@@ -412,7 +412,7 @@ import Testing
 
   @Test("letters composed and decomposed pair, as they look the same")
   func canonicalEquivalence() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     folder.drop("e\u{301}.mp4")
     folder.drop("\u{e9}.txt")
     #expect(try inbox.refresh(now: start).ready.count == 1)
@@ -423,7 +423,7 @@ import Testing
 
   @Test("what could not be claimed is found again after a pause")
   func offerAgain() throws {
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     for name in ["c.mp4", "c.yaml"] { folder.drop(name) }
     #expect(try inbox.refresh(now: start).ready.count == 1)
     inbox.offerAgain(["c.mp4", "c.yaml"], after: .seconds(5), now: start)
@@ -437,7 +437,7 @@ import Testing
     arguments: [false, true])
   func putBack(changed: Bool) throws {
     let other = TemporaryFolder()
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     for name in ["c.mp4", "c.yaml"] { folder.drop(name) }
     for round in 0..<3 {
       let begin = start + .seconds(10 * round)
@@ -464,7 +464,7 @@ import Testing
         ).filter(\.isNumber)
       ) ?? 16384
     try #require(limit < 200_000)
-    let inbox = try Inbox(folder: folder.url)
+    let inbox = try Inbox(folder: folder.url, polling: .never)
     _ = try inbox.refresh(now: start)
     for _ in 0...(limit / 3) {
       folder.drop(".busy")

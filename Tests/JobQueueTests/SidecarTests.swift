@@ -88,7 +88,7 @@ import Testing
     #expect(
       error("promt: x")
         == "unknown key 'promt': did you mean 'prompt'? A sidecar takes prompt, source_prompt, negative_prompt, method, "
-        + "inversion, steps, guidance, frames, size, seed, bases, iterations, model")
+        + "inversion, steps, guidance, frames, size, seed, bases, iterations, model, priority")
     #expect(
       error(#"{"Source-Prompt": "x", "prompt": "y"}"#, "json").contains(
         "did you mean 'source_prompt'?"))

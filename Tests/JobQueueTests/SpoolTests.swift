@@ -444,8 +444,10 @@ final class TestSpool {
     let job = try #require(try test.claim().first)
     _ = try test.finish(job.id)
     folder.rename("outbox", to: "elsewhere")
+    folder.drop("outbox", "no folder")
     #expect(throws: FileError.self) { try test.spool.deliver(job.id) }
     #expect(try test.spool.store.undelivered().map(\.id) == [job.id])
+    folder.remove("outbox")
     folder.rename("elsewhere", to: "outbox")
     #expect(try test.spool.deliver(job.id, again: true).outboxName == "c")
     #expect(

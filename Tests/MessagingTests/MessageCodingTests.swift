@@ -8,7 +8,7 @@ import Testing
   static let progress = EditProgress(
     stage: .invert, step: 12, steps: 50, frames: 16, secondsLeft: 80.5)
   static let settings = EditSettings(
-    prompt: "a “red” fox\n🦊", sourcePrompt: "a dog", negativePrompt: "blurry", method: .reconstruct,
+    prompt: "a “red” fox 🦊", sourcePrompt: "a dog", negativePrompt: "blurry", method: .reconstruct,
     inversion: .spatialTemporal,
     steps: 20,
     guidance: 3.5, frames: 8, size: FrameSize(width: 96, height: 160), seed: .max, bases: 64,
