@@ -71,15 +71,15 @@ class Disk:
         self.written, self.synced, self.named = {}, {}, {}
         self.violations = []
         self.counts = {"names": 0, "commits": 0, "answers": 0, "checkpoints": 0}
-        self.commit_written = self.commit_synced = 0
+        self.commit_written = self.commit_synced = self.all_synced = 0
 
     # Judgements.
 
     def is_synced(self, file):
-        return self.written.get(file, 0) < self.synced.get(file, 0) or file not in self.written
+        return file not in self.written or self.written[file] < max(self.all_synced, self.synced.get(file, 0))
 
     def is_name_synced(self, path):
-        return path not in self.named or self.named[path] < self.synced.get(path.rpartition("/")[0], 0)
+        return path not in self.named or self.named[path] < max(self.all_synced, self.synced.get(path.rpartition("/")[0], 0))
 
     def below(self, places, path):
         return [place for place in places if place == path or place.startswith(path + "/")]
@@ -102,6 +102,8 @@ class Disk:
         paths = call.paths()
         if call.name in ("fsync", "fdatasync") and paths:
             self.sync(call, paths[0])
+        elif call.name == "syncfs":
+            self.all_synced = call.line
         elif call.name in WRITES and paths:
             self.write(call, paths[0])
         elif call.name in ("copy_file_range", "sendfile") and len(paths) > 1:
@@ -147,15 +149,22 @@ class Disk:
         self.counts["names"] += 1
         if not inside.startswith("run/"):
             for file in self.below(self.written, source):
-                if not self.is_synced(file):
+                if not self.is_synced(file) and not self.is_log(target, file):
                     self.violation(call.line, f"{inside} is named before the content of {self.within(file) or file} is synced")
             for path in self.below(self.named, source):
-                if path != source and not self.is_name_synced(path):
+                if path != source and not self.is_name_synced(path) and not self.is_log(target, path):
                     self.violation(call.line, f"{inside} is named before the name {self.within(path) or path} in it is synced")
         for places in (self.written, self.synced, self.named):
             for place in self.below(places, source):
                 places[target + place[len(source) :]] = places[place] if is_link else places.pop(place)
-        self.named[target] = call.line
+        # A prepared job has either name after a crash, and the daemon knows both.
+        is_prepared = target.replace("/work/", "/work/.new-") == source
+        if not is_prepared:
+            self.named[target] = call.line
+
+    def is_log(self, target, file):
+        """What job.log says before the job's end may be lost with the power."""
+        return file.endswith("/job.log") and (self.within(target) or "").startswith("work/")
 
     def judge_commit(self, call):
         for path in self.named:

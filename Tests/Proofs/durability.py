@@ -29,17 +29,19 @@ def traced(arguments):
     with service.client() as client:
         # Apart from the editing, so that each commit belongs to the names before it.
         client.ask("pause", seconds=60)
-        say("a clip in the frame of a request, one in chunks, one staged, one in the inbox")
-        jobs = [client.ask("submit", clip, seconds=60, name="frame.mp4", settings=SETTINGS, key="a")["job"]["id"]]
-        jobs.append(client.upload("chunks.mp4", clip, SETTINGS | {"prompt": "a photo of a cube"}, seconds=60, chunk=5000, key="b")["id"])
+        say("a clip in the frame of a request, several at once, one in chunks, one staged, one in the inbox")
+        client.ask("submit", clip, seconds=60, name="frame.mp4", settings=SETTINGS, key="a")
+        for number in [client.send("submit", clip, name=f"together-{n}.mp4", settings=SETTINGS | {"frames": 1}) for n in range(5)]:
+            client.answer(number, 60)
+        client.upload("chunks.mp4", clip, SETTINGS | {"prompt": "a photo of a cube"}, seconds=60, chunk=5000, key="b")
         service.drop(".staged.mp4.part", clip)
-        jobs.append(client.ask("submit", seconds=60, name="staged.mp4", settings=SETTINGS, staged=".staged.mp4.part", key="c")["job"]["id"])
+        client.ask("submit", seconds=60, name="staged.mp4", settings=SETTINGS, staged=".staged.mp4.part", key="c")
         service.drop("dropped.mp4", clip)
         service.drop("dropped.yaml", "".join(f"{key}: {value}\n" for key, value in SETTINGS.items()))
         service.drop("bad.mp4", b"no clip")
         service.drop("bad.yaml", "prompt: x\n")
         deadline = time.monotonic() + 60
-        while len(client.jobs()) < 5 and time.monotonic() < deadline:
+        while len(client.jobs()) < 10 and time.monotonic() < deadline:
             time.sleep(0.2)
         client.ask("resume", seconds=60)
         states = {job["name"]: client.wait(job["id"], 300)["state"] for job in client.jobs()}
@@ -61,8 +63,10 @@ def traced(arguments):
     promises.measured("lines of the trace", len(lines))
     for what, count in disk.counts.items():
         promises.promised(f"{what} that were judged", count, "> 0", count > 0)
-    expected = {name: "failed" if name == "bad" else "done" for name in ("frame", "chunks", "staged", "dropped", "bad")}
-    promises.promised("jobs as expected", sum(states.get(name) == state for name, state in expected.items()), 5, states == expected)
+    names = ["frame", "chunks", "staged", "dropped", "bad", *(f"together-{n}" for n in range(5))]
+    expected = {name: "failed" if name == "bad" else "done" for name in names}
+    kept = sum(states.get(name) == state for name, state in expected.items())
+    promises.promised("jobs that ended as they must", kept, len(expected), states == expected)
     promises.nothing_of("names given or relied on too early", disk.violations)
     promises.settle()
 
