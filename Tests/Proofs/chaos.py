@@ -93,9 +93,11 @@ class Submitter(threading.Thread):
         self.changed = threading.Condition()
 
     def allow(self, count):
+        """Lets it hand in so many jobs in all; whether these are more than before."""
         with self.changed:
-            self.allowed = max(self.allowed, min(count, len(self.plans)))
+            before, self.allowed = self.allowed, max(self.allowed, min(count, len(self.plans)))
             self.changed.notify()
+            return self.allowed > before
 
     def run(self):
         cancellations = []
@@ -175,10 +177,11 @@ class Submitter(threading.Thread):
                 return
 
 
-def until_all_end(service, plans, seconds):
+def until_all_end(service, plans, seconds, notice_own_end=lambda: None):
     """Waits until all jobs are in the outbox; gives up when nothing changes for so long."""
-    changed, last = time.monotonic(), None
+    changed, last, jobs = time.monotonic(), None, []
     while True:
+        notice_own_end()
         try:
             with service.client() as client:
                 jobs = client.jobs()
@@ -226,8 +229,19 @@ class Killer:
         self.kills = []
         """(time, what, workers' names or None for all, {job: time of its checkpoint})"""
         self.counts = collections.Counter()
+        self.own_ends = []
+
+    def notice_own_end(self):
+        """Whether the daemon ended though nobody killed it; it is started again."""
+        if self.service.is_running:
+            return False
+        said = self.service.log().strip().splitlines()
+        self.own_ends.append(f"status {self.service.process.returncode}: {said[-1] if said else 'without a word'}")
+        self.service.start(seconds=0)
+        return True
 
     def strike(self, what):
+        self.notice_own_end()
         spared = self.spared()
         workers = self.worker_pids()
         if what == "worker":
@@ -429,7 +443,7 @@ def main():
     daemon = ["--workers", 2, "--threads", 1, "--checkpoint-interval", arguments.checkpoint_interval]
     planned = plans(random.Random(arguments.seed), arguments.jobs)
     service = Service(arguments, daemon)
-    kept = reference(arguments, daemon, planned, arguments.reference or service.base / "reference")
+    kept = reference(arguments, daemon, plans(random.Random(arguments.seed), arguments.jobs), arguments.reference or service.base / "reference")
 
     chance = random.Random(arguments.seed + 1)
     submitter = Submitter(service, planned, random.Random(arguments.seed + 2), is_cancelling=True)
@@ -439,8 +453,11 @@ def main():
     begun = time.monotonic()
     for number in range(arguments.kills):
         # Jobs come in during the first four fifths, so that the kills find every stage of a job's life.
-        submitter.allow(2 + int(1.25 * number / arguments.kills * len(planned)))
-        time.sleep(chance.uniform(0.05, 2))
+        wait = chance.uniform(0.05, 2)
+        time.sleep(wait / 2)
+        is_new = submitter.allow(2 + int(1.25 * number / arguments.kills * len(planned)))
+        # Some blows come just when a job is handed in.
+        time.sleep(chance.uniform(0, 0.05) if is_new and chance.random() < 0.7 else wait / 2)
         killer.strike(chance.choice(["daemon", "worker", "both"]))
         if number % 20 == 19:
             say(f"{number + 1} kills in {time.monotonic() - begun:.0f} s, {submitter.submitted} jobs submitted")
@@ -448,7 +465,7 @@ def main():
     while submitter.is_alive():
         submitter.join(1)
     say("no more kills: the rest may end in peace")
-    jobs = until_all_end(service, planned, 120)
+    jobs = until_all_end(service, planned, 120, killer.notice_own_end)
 
     promises = Promises("chaos")
     promises.measured("kills of the daemon, a worker, both", ", ".join(str(killer.counts[w]) for w in ("daemon", "worker", "both")))
@@ -461,6 +478,7 @@ def main():
                 answer = client.ask("submit", b"x", name=plan.clip, settings=plan.settings, key=plan.key)
                 if answer["job"]["id"] != plan.job or answer.get("known") is not True:
                     repeated.append(f"key {plan.key} made {answer['job']['id']} after {plan.job}")
+    promises.nothing_of("times that the daemon ended by itself", killer.own_ends)
     promises.nothing_of("keys that made a second job", repeated)
     promises.nothing_of("requests that were wrongly refused", submitter.problems)
     status = service.stop()
