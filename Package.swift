@@ -56,7 +56,7 @@ let package = Package(
       name: "stemd",
       dependencies: [
         "EditSettings", "JobQueue", "Messaging", "Journal", "CLinux", "CSystemd", argumentParser,
-        logging,
+        logging, "Yams",
       ]),
     .executableTarget(
       name: "stem-worker",

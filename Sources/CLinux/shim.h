@@ -6,6 +6,8 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
 
 // Functions that the C library declares for _GNU_SOURCE only, without which Swift's view of it is built.
 int pipe2(int descriptors[2], int flags);
@@ -14,6 +16,7 @@ int pidfd_open(int pid, unsigned int flags);
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
 int renameat2(int old_folder, const char *old_path, int new_folder, const char *new_path, unsigned int flags);
 int setfsuid(unsigned int user);
+int syncfs(int descriptor);
 long syscall(long number, ...);
 static const unsigned int stem_RENAME_NOREPLACE = 1;
 static const int stem_F_SETSIG = 10;
@@ -28,6 +31,11 @@ static inline int stem_set_resource_limit(int resource, unsigned long soft, unsi
 }
 // The effective user of the calling thread alone; the C library's own changes that of all threads.
 static inline long stem_set_thread_user(unsigned int user) { return syscall(SYS_setresuid, -1, user, -1); }
+// Opens what lies below a folder without following a link or leaving it.
+static inline int stem_openat2_beneath(int folder, const char *path, int flags) {
+    struct open_how how = {.flags = (unsigned long long)flags, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+    return (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+}
 static const int stem_RLIMIT_AS = RLIMIT_AS;
 static const int stem_RLIMIT_CORE = RLIMIT_CORE;
 static const int stem_RLIMIT_CPU = RLIMIT_CPU;

@@ -25,4 +25,9 @@ public struct EditProgress: Codable, Sendable, Equatable {
     self.frames = frames
     self.secondsLeft = secondsLeft
   }
+
+  enum CodingKeys: String, CodingKey {
+    case stage, step, steps, frames
+    case secondsLeft = "seconds_left"
+  }
 }

@@ -70,62 +70,13 @@ extension Spool {
       id: idGenerator.next(now: now).rawValue, clip: earlier.clip, clipStem: earlier.clipStem,
       name: dropped.stem,
       sourceName: earlier.sourceName, inboxName: earlier.inboxName, sidecarName: sidecar,
-      state: JobRecord.claiming,
+      state: JobRecord.claiming, client: ClientName.user(status.owner),
       submitted: now.toMilliseconds, clipIdentity: earlier.clipIdentity)
     record.sidecarIdentity = status.identity
     try store.insert([record])
     let result = try completeClaims([record])[record.clip]
     if let problem = result?.problem { throw SpoolError(problem) }
     return result?.jobs.first
-  }
-
-  /// Makes a job of a clip that a client has put into the inbox under a temporary name.
-  /// - Parameters:
-  ///   - stagedName: a plain file name that the inbox ignores.
-  ///   - name: the clip's file name as the user knows it.
-  /// - Throws: `SpoolError` or `SidecarError` where the request is refused.
-  public func submit(stagedName: String, name: String, settings: EditSettings, now: Date = Date())
-    throws -> Job
-  {
-    guard Self.isPlainName(stagedName), DroppedName.isTemporary(stagedName) else {
-      throw SpoolError(
-        "the staged name '\(displayName(stagedName))' is no plain temporary name: start it with a dot, without any slash"
-      )
-    }
-    guard Self.isPlainName(name), !DroppedName.isTemporary(name) else {
-      throw SpoolError(
-        "'\(displayName(name))' cannot name a clip: give a plain file name that is no temporary one"
-      )
-    }
-    try SettingsLimits.check(settings)
-    guard let status = try FileSystem.status(folders.inboxPath + "/" + stagedName) else {
-      throw SpoolError(
-        "there is no file '\(displayName(stagedName))' in the inbox: put the clip there first")
-    }
-    guard status.isRegular else {
-      throw SpoolError("'\(displayName(stagedName))' is \(status.kind), not a file")
-    }
-    let id = idGenerator.next(now: now).rawValue
-    // No stem: what lies in the inbox by chance under this name is not meant for the clip of a
-    // client.
-    let record = JobRecord(
-      id: id, clip: id, clipStem: "", name: DroppedName(name).stem, sourceName: name,
-      inboxName: stagedName, sidecarName: nil,
-      state: JobRecord.claiming, settings: settings, submitted: now.toMilliseconds,
-      clipIdentity: status.identity)
-    try store.insert([record])
-    let result: ClaimResult?
-    do {
-      result = try completeClaims([record])[id]
-    } catch {
-      throw SpoolError(
-        "'\(displayName(name))' is kept and queued as job \(id) by itself once this is over, so do not submit it again: \(error)"
-      )
-    }
-    guard let job = result?.jobs.first else {
-      throw SpoolError(result?.problem ?? "the clip vanished from the inbox: put it there again")
-    }
-    return job
   }
 
   /// Goes on with claims that were cut off or failed, say because the disk was full.
@@ -139,11 +90,6 @@ extension Spool {
     )
   }
 
-  private static func isPlainName(_ name: String) -> Bool {
-    !name.isEmpty && name != "." && name != ".." && name.utf8.count <= 255
-      && !name.utf8.contains(0x2f) && !name.utf8.contains(0)
-  }
-
   private func newRecords(for ready: ReadyClip, now: Date) throws -> [JobRecord] {
     func present(_ name: String) throws -> FileStatus {
       guard let status = try FileSystem.status(folders.inboxPath + "/" + name), status.isRegular
@@ -155,6 +101,7 @@ extension Spool {
     let clipStatus = try present(ready.clip)
     var clip: String?
     return try ready.sidecars.map { sidecar in
+      let status = try present(sidecar)
       let id = idGenerator.next(now: now).rawValue
       clip = clip ?? id
       var record = JobRecord(
@@ -162,9 +109,9 @@ extension Spool {
         clipStem: DroppedName(ready.clip).stem.precomposedStringWithCanonicalMapping,
         name: DroppedName(sidecar).stem, sourceName: ready.clip, inboxName: ready.clip,
         sidecarName: sidecar,
-        state: JobRecord.claiming,
+        state: JobRecord.claiming, client: ClientName.user(status.owner),
         submitted: now.toMilliseconds, clipIdentity: clipStatus.identity)
-      record.sidecarIdentity = try present(sidecar).identity
+      record.sidecarIdentity = status.identity
       return record
     }
   }
@@ -175,7 +122,7 @@ extension Spool {
 
   /// Brings the files of each record into its work folder, and makes it a job; or undoes the claim.
   /// Results by clip.
-  private func completeClaims(_ records: [JobRecord]) throws -> [String: ClaimResult] {
+  func completeClaims(_ records: [JobRecord]) throws -> [String: ClaimResult] {
     do {
       return try attemptClaims(records)
     } catch {
@@ -297,12 +244,19 @@ extension Spool {
     if let sidecar = sidecarPath(of: record) {
       do {
         let bytes = try FileSystem.read(sidecar, limit: Sidecar.sizeLimit + 1)
-        record.settings = try Sidecar.settings(
+        let request = try Sidecar.request(
           from: bytes, fileExtension: DroppedName(record.sidecarName ?? "").fileExtension)
+        record.editSettings = request.settings
+        record.priority = request.priority
       } catch let error as SidecarError {
         record.settings = nil
         record.error = "\(displayName(record.sidecarName ?? "")): \(error)"
       }
+    }
+    if record.error == nil, let size = try FileSystem.status(sourcePath(of: record))?.size,
+      size > limits.jobBytes
+    {
+      record.error = limits.jobBytesExceeded(by: size)
     }
     let isFailed = record.error != nil
     record.state = (isFailed ? JobState.failed : .queued).rawValue

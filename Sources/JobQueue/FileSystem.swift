@@ -29,6 +29,8 @@ struct FileStatus: Equatable {
   var mode: mode_t
   /// How many names it has.
   var links: Int
+  /// The user whose it is.
+  var owner: uid_t
 
   init(_ raw: stat) {
     device = UInt64(raw.st_dev)
@@ -38,6 +40,7 @@ struct FileStatus: Equatable {
     modifiedNanoseconds = raw.st_mtim.tv_nsec
     mode = raw.st_mode
     links = Int(raw.st_nlink)
+    owner = raw.st_uid
   }
 
   var isRegular: Bool { mode & S_IFMT == S_IFREG }
@@ -83,6 +86,11 @@ enum FileSystem {
     guard try status(path)?.isFolder == true else {
       throw FileError("make the folder", path, code: ENOTDIR)
     }
+  }
+
+  /// Makes a folder where nothing has its name, not even a link.
+  static func makeFolder(atMissing path: String) throws {
+    if try status(path) == nil { try makeFolder(path) }
   }
 
   /// Makes a folder and those above it that are missing.
@@ -202,6 +210,14 @@ enum FileSystem {
     guard rename(aside, path) == 0 else { throw FileError("write", path) }
   }
 
+  /// Writes a new file; it is not yet on the disk.
+  static func write(_ data: Data, toNew path: String) throws {
+    let output = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o660)
+    guard output >= 0 else { throw FileError("write", path) }
+    defer { close(output) }
+    try data.withUnsafeBytes { try writeAll($0, to: output, path: path) }
+  }
+
   static func append(_ text: String, to path: String) throws {
     let output = open(
       path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0o660)
@@ -245,6 +261,26 @@ enum FileSystem {
     guard fsync(descriptor) == 0 || errno == EINVAL else { throw FileError("sync", path) }
   }
 
+  /// Puts everything on the disk that was written to the file system that a folder lies on: one wait
+  /// for a hundred files, where each would have had its own.
+  static func syncFileSystem(of folder: String) throws {
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError("open", folder) }
+    defer { close(descriptor) }
+    guard syncfs(descriptor) == 0 else { throw FileError("sync the disk of", folder) }
+  }
+
+  /// Bytes that a daemon without special rights may still write where `folder` lies.
+  static func freeBytes(at folder: String) throws -> Int64 {
+    var status = statvfs()
+    guard statvfs(folder, &status) == 0 else {
+      throw FileError("ask for the free space of", folder)
+    }
+    let (bytes, overflow) = Int64(clamping: status.f_bavail).multipliedReportingOverflow(
+      by: Int64(clamping: status.f_frsize))
+    return overflow ? .max : bytes
+  }
+
   /// Removes a file or a folder with all that is in it; fine where there is none.
   static func removeAll(_ path: String) throws { try removeAll(bytes: Array(path.utf8)) }
 
@@ -266,7 +302,7 @@ enum FileSystem {
     }
   }
 
-  private static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String)
+  static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String)
     throws
   {
     var written = 0

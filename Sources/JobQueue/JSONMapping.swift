@@ -63,7 +63,7 @@ private func topLevelKeys(of text: [UInt8]) -> [String] {
 }
 
 /// Decodes without going into lists and mappings.
-private struct JSONSidecarValue: Decodable {
+struct JSONSidecarValue: Decodable {
   var value: SidecarValue
 
   init(from decoder: any Decoder) throws {

@@ -23,7 +23,12 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
   var sidecarName: String?
   /// `claiming`, or a `JobState`.
   var state: String
-  var settings: EditSettings?
+  /// Who submitted it, and that client's own name for it.
+  var client: String
+  var key: String?
+  var priority = 0
+  /// `SettingsFields` as JSON.
+  var settings: String?
   var attempts = 0
   /// Attempts that ended in a failure that may pass; what the limit of attempts counts.
   var failures = 0
@@ -34,6 +39,10 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
   var finished: Date?
   var worker: String?
   var error: String?
+  var isQuarantined = false
+  var retryOf: String?
+  /// Seconds that workers had it, in attempts that have ended.
+  var ranSeconds = 0.0
   var outboxName: String?
   /// JSON.
   var figures: String?
@@ -44,14 +53,22 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
 
   var jobID: JobID { JobID(rawValue: id) }
   var sourceFile: String { Self.fileName("source", extensionOf: sourceName) }
+  var editSettings: EditSettings? {
+    get { settings.flatMap { SettingsFields(json: $0)?.settings } }
+    set { settings = newValue.flatMap { try? SettingsFields($0).json } }
+  }
   var sidecarFile: String? { sidecarName.map { Self.fileName("sidecar", extensionOf: $0) } }
 
   /// `nil` while it is being claimed.
   var job: Job? {
     guard let state = JobState(rawValue: state) else { return nil }
     var job = Job(
-      id: jobID, name: name, sourceName: sourceName, state: state, settings: settings,
-      submitted: submitted)
+      id: jobID, name: name, sourceName: sourceName, state: state, client: client,
+      settings: editSettings, submitted: submitted)
+    job.key = key
+    job.priority = priority
+    job.isQuarantined = isQuarantined
+    job.retryOf = retryOf.map(JobID.init(rawValue:))
     job.attempts = attempts
     job.started = started
     job.finished = finished

@@ -8,7 +8,9 @@ import GRDB
 /// Used from one thread. All methods throw GRDB's `DatabaseError` where the disk fails, and
 /// `JobStoreError` where the job is not in the state that the change starts from.
 public final class JobStore {
-  private let database: DatabaseQueue
+  let database: DatabaseQueue
+  /// Counted when asked for after a change, not at every look.
+  private var knownCounts: [JobState: Int]?
 
   /// - Throws: `JobStoreError` with one sentence where the file is no store of this program's, or
   ///   of a newer version.
@@ -18,7 +20,7 @@ public final class JobStore {
       configuration.journalMode = .wal
       configuration.busyMode = .timeout(5)
       database = try DatabaseQueue(path: path, configuration: configuration)
-      let migrator = Self.migrator
+      let migrator = JobStoreMigrations.all
       if try database.read(migrator.hasBeenSuperseded) {
         throw JobStoreError(
           "the job store \(displayName(path)) was made by a newer stemd: install that version again"
@@ -49,40 +51,14 @@ public final class JobStore {
     }
   }
 
-  private static var migrator: DatabaseMigrator {
-    var migrator = DatabaseMigrator()
-    migrator.registerMigration("jobs") { database in
-      try database.create(table: "job") { table in
-        table.primaryKey("id", .text)
-        table.column("clip", .text).notNull().indexed()
-        table.column("clipStem", .text).notNull().indexed()
-        table.column("name", .text).notNull()
-        table.column("sourceName", .text).notNull()
-        table.column("inboxName", .text).notNull()
-        table.column("sidecarName", .text)
-        table.column("state", .text).notNull()
-        table.column("settings", .text)
-        table.column("attempts", .integer).notNull()
-        table.column("failures", .integer).notNull()
-        table.column("cancelRequested", .boolean).notNull()
-        table.column("submitted", .datetime).notNull()
-        table.column("started", .datetime)
-        table.column("finished", .datetime)
-        table.column("worker", .text)
-        table.column("error", .text)
-        table.column("outboxName", .text)
-        table.column("figures", .text)
-        table.column("clipIdentity", .text).notNull()
-        table.column("sidecarIdentity", .text)
-      }
-      try database.create(index: "jobByState", on: "job", columns: ["state", "id"])
-    }
-    return migrator
-  }
-
   // MARK: Reading
 
   public func job(_ id: JobID) throws -> Job? { try record(id)?.job }
+
+  /// What an earlier request of this client made under the same key.
+  public func job(client: String, key: String) throws -> Job? {
+    try record(client: client, key: key)?.job
+  }
 
   /// The newest `limit` jobs in one of `states` (`nil`: in any), oldest first.
   public func jobs(in states: [JobState]? = nil, limit: Int = .max) throws -> [Job] {
@@ -94,17 +70,6 @@ public final class JobStore {
     }.reversed().compactMap(\.job)
   }
 
-  /// The queued jobs that were accepted first, without `excluded`, oldest first.
-  public func nextQueued(limit: Int, excluding excluded: Set<JobID> = []) throws -> [Job] {
-    try database.unsafeRead { database in
-      try JobRecord.filter(
-        Column("state") == JobState.queued.rawValue
-          && !excluded.map(\.rawValue).contains(Column("id"))
-      )
-      .order(Column("id")).limit(limit).fetchAll(database)
-    }.compactMap(\.job)
-  }
-
   /// Jobs that reached a final state, but not yet the outbox.
   public func undelivered() throws -> [Job] {
     let final = JobState.allCases.filter(\.isFinal).map(\.rawValue)
@@ -113,6 +78,7 @@ public final class JobStore {
   }
 
   public func countsByState() throws -> [JobState: Int] {
+    if let known = knownCounts { return known }
     let rows = try database.unsafeRead {
       try Row.fetchAll($0, sql: "SELECT state, COUNT(*) AS count FROM job GROUP BY state")
     }
@@ -120,30 +86,62 @@ public final class JobStore {
     for row in rows {
       if let state = JobState(rawValue: row["state"]) { counts[state] = row["count"] }
     }
+    knownCounts = counts
     return counts
+  }
+
+  // MARK: The daemon's own state
+
+  public var mode: DaemonMode {
+    get throws {
+      let value = try database.unsafeRead {
+        try String.fetchOne($0, sql: "SELECT value FROM daemon WHERE name = 'mode'")
+      }
+      return value.flatMap(DaemonMode.init(rawValue:)) ?? .running
+    }
+  }
+
+  public func set(mode: DaemonMode) throws {
+    try write {
+      try $0.execute(
+        sql:
+          "INSERT INTO daemon (name, value) VALUES ('mode', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        arguments: [mode.rawValue])
+    }
   }
 
   // MARK: Transitions
 
-  /// Queued → running; counts an attempt.
-  public func start(_ id: JobID, worker: String, now: Date = Date()) throws -> Job {
-    try change(id, from: [.queued]) { record in
+  /// Queued → running, for each; counts an attempt.
+  public func start(_ assigned: [(job: JobID, worker: String)], now: Date = Date()) throws -> [Job]
+  {
+    try change(assigned.map(\.job), from: [.queued]) { index, record in
       record.state = JobState.running.rawValue
-      record.worker = worker
+      record.worker = assigned[index].worker
       record.attempts += 1
       record.started = record.started ?? now.toMilliseconds
     }
   }
 
+  public func start(_ id: JobID, worker: String, now: Date = Date()) throws -> Job {
+    try start([(id, worker)], now: now)[0]
+  }
+
   /// Running → queued.
-  /// - Parameter failed: whether the attempt failed, rather than the daemon having stopped.
+  /// - Parameters:
+  ///   - failed: whether the attempt failed, rather than the daemon having stopped.
+  ///   - ran: seconds that a worker had it in this attempt.
+  ///   - forgivesFailures: earlier attempts' failures count no more, for this one got further.
   /// - Returns: the job, and how many of its attempts failed.
-  public func requeue(_ id: JobID, failed: Bool) throws -> (job: Job, failures: Int) {
+  public func requeue(
+    _ id: JobID, failed: Bool, ran: Double = 0, forgivesFailures: Bool = false
+  ) throws -> (job: Job, failures: Int) {
     var failures = 0
     let job = try change(id, from: [.running]) { record in
       record.state = JobState.queued.rawValue
       record.worker = nil
-      record.failures += failed ? 1 : 0
+      record.failures = (forgivesFailures ? 0 : record.failures) + (failed ? 1 : 0)
+      record.ranSeconds += ran
       failures = record.failures
     }
     return (job, failures)
@@ -162,16 +160,20 @@ public final class JobStore {
   /// How many attempts of the job failed so far.
   public func failures(of id: JobID) throws -> Int { try record(id)?.failures ?? 0 }
 
+  /// Seconds that workers had the job, in attempts that have ended.
+  public func ranSeconds(of id: JobID) throws -> Double { try record(id)?.ranSeconds ?? 0 }
+
   /// Queued or running → done, failed or cancelled. What is left is its delivery.
   public func finish(
-    _ id: JobID, as state: JobState, error: String? = nil, figures: (any Encodable)? = nil,
-    now: Date = Date()
+    _ id: JobID, as state: JobState, error: String? = nil, isQuarantined: Bool = false,
+    figures: (any Encodable)? = nil, now: Date = Date()
   ) throws -> Job {
     precondition(state.isFinal)
     let figures = try figures.map { String(decoding: try JSONEncoder().encode($0), as: UTF8.self) }
     return try change(id, from: [.queued, .running]) { record in
       record.state = state.rawValue
       record.error = error
+      record.isQuarantined = isQuarantined
       record.figures = figures
       record.finished = now.toMilliseconds
       record.worker = nil
@@ -185,24 +187,38 @@ public final class JobStore {
   private func change(_ id: JobID, from states: [JobState], _ change: (inout JobRecord) -> Void)
     throws -> Job
   {
-    try database.write { database in
-      guard var record = try JobRecord.fetchOne(database, key: id.rawValue), let job = record.job
-      else {
-        throw JobStoreError("there is no job \(id)")
+    try self.change([id], from: states) { _, record in change(&record) }[0]
+  }
+
+  /// All of them in one transaction, or none.
+  private func change(
+    _ ids: [JobID], from states: [JobState], _ change: (Int, inout JobRecord) -> Void
+  ) throws -> [Job] {
+    try write { database in
+      try ids.enumerated().map { index, id in
+        guard var record = try JobRecord.fetchOne(database, key: id.rawValue), let job = record.job
+        else {
+          throw JobStoreError("there is no job \(id)")
+        }
+        guard states.contains(job.state) else {
+          throw JobStoreError(
+            "job \(id) is \(job.state.rawValue), not \(states.map(\.rawValue).joined(separator: " or "))"
+          )
+        }
+        change(index, &record)
+        try record.update(database)
+        // As it was stored: a date keeps its milliseconds only.
+        guard let changed = try JobRecord.fetchOne(database, key: id.rawValue)?.job else {
+          throw JobStoreError("job \(id) has no state")
+        }
+        return changed
       }
-      guard states.contains(job.state) else {
-        throw JobStoreError(
-          "job \(id) is \(job.state.rawValue), not \(states.map(\.rawValue).joined(separator: " or "))"
-        )
-      }
-      change(&record)
-      try record.update(database)
-      // As it was stored: a date keeps its milliseconds only.
-      guard let changed = try JobRecord.fetchOne(database, key: id.rawValue)?.job else {
-        throw JobStoreError("job \(id) has no state")
-      }
-      return changed
     }
+  }
+
+  private func write<Result>(_ body: (Database) throws -> Result) throws -> Result {
+    knownCounts = nil
+    return try database.write(body)
   }
 
   // MARK: Claims
@@ -222,6 +238,13 @@ public final class JobStore {
     try records(where: Column("clip") == clip)
   }
 
+  /// What became of an earlier request of this client under the same key.
+  func record(client: String, key: String) throws -> JobRecord? {
+    try database.unsafeRead {
+      try JobRecord.filter(Column("client") == client && Column("key") == key).fetchOne($0)
+    }
+  }
+
   /// The newest job that was made of a clip of this stem.
   func newestRecord(clipStem: String) throws -> JobRecord? {
     try database.unsafeRead {
@@ -235,12 +258,13 @@ public final class JobStore {
   }
 
   func insert(_ records: [JobRecord]) throws {
-    try database.write { database in for record in records { try record.insert(database) } }
+    guard !records.isEmpty else { return }
+    try write { database in for record in records { try record.insert(database) } }
   }
 
   func update(_ records: [JobRecord], deleting deleted: [JobRecord] = []) throws {
     guard !records.isEmpty || !deleted.isEmpty else { return }
-    try database.write { database in
+    try write { database in
       for record in records { try record.update(database) }
       for record in deleted { try record.delete(database) }
     }

@@ -103,6 +103,7 @@ extension Spool {
   /// - Throws: `FileError`
   public func prepareAttempt(of job: JobID) throws {
     let folder = folders.resultFolder(job)
+    try nameFolder(of: job)
     try FileSystem.makeFolder(folders.workFolder(job))
     try FileSystem.makeFolder(folder)
     for name in try FileSystem.names(in: folder).compactMap({
@@ -126,6 +127,8 @@ extension Spool {
       throw SpoolError("job \(id) is \(job.state.rawValue): only what is final is delivered")
     }
     if record.outboxName != nil { return job }
+    // Somebody may have removed it; a link to a disk that is away stays as it is.
+    try FileSystem.makeFolder(atMissing: folders.outboxPath)
     let outbox = Outbox(folder: folders.outboxPath)
     let result = folders.resultFolder(id)
     // Assembling moves the clip, so what still lies in the work folder was not delivered.

@@ -15,6 +15,7 @@ extension Spool {
   /// - Returns: what it put right, for the journal.
   public func reconcile(now: Date = Date()) throws -> [SpoolRepair] {
     var repairs: [SpoolRepair] = []
+    try completeIntake(&repairs)
     for record in try store.records(inState: JobState.running.rawValue) {
       if record.cancelRequested {
         _ = try store.finish(record.jobID, as: .cancelled, now: now)

@@ -6,7 +6,9 @@ struct ResultReport: Encodable {
   var record: JobRecord
 
   private enum Key: String, CodingKey {
-    case id, name, source, state, error, settings, attempts, submitted, started, finished, figures
+    case id, name, source, state, client, key, priority, error, quarantined, settings, attempts,
+      submitted, started, finished, figures
+    case retryOf = "retry_of"
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -15,8 +17,13 @@ struct ResultReport: Encodable {
     try container.encode(record.name, forKey: .name)
     try container.encode(record.sourceName, forKey: .source)
     try container.encode(record.state, forKey: .state)
+    try container.encode(record.client, forKey: .client)
+    try container.encodeIfPresent(record.key, forKey: .key)
+    try container.encode(record.priority, forKey: .priority)
     try container.encodeIfPresent(record.error, forKey: .error)
-    try container.encodeIfPresent(record.settings?.sidecarFields, forKey: .settings)
+    if record.isQuarantined { try container.encode(true, forKey: .quarantined) }
+    try container.encodeIfPresent(record.retryOf, forKey: .retryOf)
+    try container.encodeIfPresent(record.editSettings.map(SettingsFields.init), forKey: .settings)
     try container.encode(record.attempts, forKey: .attempts)
     try container.encode(Self.time(record.submitted), forKey: .submitted)
     try container.encodeIfPresent(record.started.map(Self.time), forKey: .started)

@@ -9,6 +9,7 @@ public enum SettingsLimits {
   public static let bases = 1...65536
   public static let iterations = 1...1000
   public static let side = 8...8192
+  public static let priority = -100...100
   /// Bytes of one prompt; a model reads some dozens of words. Also keeps every message that carries
   /// settings far below what a socket takes.
   public static let promptBytes = 16 << 10
@@ -45,6 +46,11 @@ public enum SettingsLimits {
         !model.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
       else { throw SidecarKey.model.refused("'\(displayName(String(model.prefix(80))))'") }
     }
+  }
+
+  /// - Throws: `SidecarError`
+  public static func check(priority value: Int) throws {
+    guard priority.contains(value) else { throw SidecarKey.priority.refused("\(value)") }
   }
 
   private static func check(text: String, of key: SidecarKey) throws {

@@ -12,13 +12,43 @@ public enum Sidecar {
   ///   - fileExtension: `txt`, `yaml`, `yml` or `json`, in any case.
   /// - Throws: `SidecarError`
   public static func settings(from bytes: [UInt8], fileExtension: String) throws -> EditSettings {
+    try request(from: bytes, fileExtension: fileExtension).settings
+  }
+
+  /// The settings, and how urgent the edit is.
+  /// - Throws: `SidecarError`
+  static func request(from bytes: [UInt8], fileExtension: String) throws -> (
+    settings: EditSettings, priority: Int
+  ) {
     let text = try text(of: bytes)
-    var settings: EditSettings
     switch fileExtension.lowercased() {
-    case "txt": settings = try settingsOfPromptAlone(text)
-    case "json": settings = try settingsOfKeys(jsonMapping(text))
-    default: settings = try settingsOfKeys(yamlMapping(text))
+    case "txt": return (try checked(settingsOfPromptAlone(text)), 0)
+    case "json": return try request(ofFields: jsonMapping(text))
+    default: return try request(ofFields: yamlMapping(text))
     }
+  }
+
+  /// The settings of a message, where the priority is none of them.
+  /// - Throws: `SidecarError`
+  static func settings(ofFields fields: [(key: String, value: SidecarValue)]) throws
+    -> EditSettings
+  {
+    if fields.contains(where: { $0.key == SidecarKey.priority.rawValue }) {
+      throw SidecarError("'priority' is a field beside 'settings', not one of them")
+    }
+    return try request(ofFields: fields).settings
+  }
+
+  private static func request(ofFields fields: [(key: String, value: SidecarValue)]) throws -> (
+    settings: EditSettings, priority: Int
+  ) {
+    let (settings, priority) = try settingsOfKeys(fields)
+    try SettingsLimits.check(priority: priority)
+    return (try checked(settings), priority)
+  }
+
+  private static func checked(_ settings: EditSettings) throws -> EditSettings {
+    var settings = settings
     settings.prompt = oneLine(settings.prompt)
     settings.sourcePrompt = oneLine(settings.sourcePrompt)
     settings.negativePrompt = oneLine(settings.negativePrompt)
@@ -55,25 +85,27 @@ public enum Sidecar {
   }
 
   private static func settingsOfKeys(_ values: [(key: String, value: SidecarValue)]) throws
-    -> EditSettings
+    -> (EditSettings, priority: Int)
   {
     var settings = EditSettings(prompt: "")
+    var priority = 0
     var hasPrompt = false
     for (name, value) in values {
       guard let key = SidecarKey(rawValue: name) else { throw SidecarKey.unknown(name) }
       if key == .prompt { hasPrompt = true }
       // A key without a value means its default, but for the one that has none.
       if value == .nothing && key != .prompt { continue }
-      try set(key, to: value, in: &settings)
+      try set(key, to: value, in: &settings, &priority)
     }
     guard hasPrompt else {
       throw SidecarError("the key 'prompt' is missing: it takes \(SidecarKey.prompt.takes)")
     }
-    return settings
+    return (settings, priority)
   }
 
   private static func set(
-    _ key: SidecarKey, to value: SidecarValue, in settings: inout EditSettings
+    _ key: SidecarKey, to value: SidecarValue, in settings: inout EditSettings,
+    _ priority: inout Int
   ) throws {
     func given<Value>(_ parsed: Value?) throws -> Value {
       guard let parsed else { throw key.refused(value.shown) }
@@ -94,6 +126,7 @@ public enum Sidecar {
     case .seed: settings.seed = try given(value.asWhole)
     case .bases: settings.bases = try whole()
     case .iterations: settings.iterations = try whole()
+    case .priority: priority = try given(value.asNumber.flatMap { Int(exactly: $0) })
     case .model: settings.model = try given(value.asText)
     }
   }

@@ -6,7 +6,7 @@ enum SidecarKey: String, CaseIterable {
   case sourcePrompt = "source_prompt"
   case negativePrompt = "negative_prompt"
   case method, inversion, steps, guidance, frames, size, seed, bases,
-    iterations, model
+    iterations, model, priority
 
   /// Completes the sentence "'steps' takes …".
   var takes: String {
@@ -26,6 +26,8 @@ enum SidecarKey: String, CaseIterable {
       "a whole number from \(SettingsLimits.bases.lowerBound) to \(SettingsLimits.bases.upperBound)"
     case .iterations:
       "a whole number from \(SettingsLimits.iterations.lowerBound) to \(SettingsLimits.iterations.upperBound)"
+    case .priority:
+      "a whole number from \(SettingsLimits.priority.lowerBound) to \(SettingsLimits.priority.upperBound); the greater ones begin first"
     case .model: "the plain name of a folder among the models"
     }
   }

@@ -10,6 +10,7 @@ import Glibc
 public final class Spool {
   public let folders: SpoolFolders
   public let store: JobStore
+  public var limits: SpoolLimits
   /// Whether a claim failed in a way that leaves it recorded: call `resumeClaims` later.
   public internal(set) var hasUnfinishedClaims = false
   var idGenerator: JobIDGenerator
@@ -18,7 +19,8 @@ public final class Spool {
   /// Makes missing folders, takes the lock, opens the store.
   /// - Throws: `FileError`, `JobStoreError`, or `SpoolError` where another daemon serves the same
   ///   root.
-  public init(root: URL) throws {
+  public init(root: URL, limits: SpoolLimits = SpoolLimits()) throws {
+    self.limits = limits
     folders = SpoolFolders(root: root)
     try FileSystem.makeFolders(folders.rootPath)
     for folder in [
@@ -80,12 +82,16 @@ extension SpoolFolders {
   func workFolder(_ id: JobID) -> String { workPath + "/" + id.rawValue }
   func resultFolder(_ id: JobID) -> String { workFolder(id) + "/result" }
 
+  public func checkpointFolder(_ id: JobID) -> String { workFolder(id) + "/checkpoint" }
+  public var keysPath: String { Self.plain(root.appending(path: "keys")) }
+  public var cachePath: String { Self.plain(cache) }
+
   /// The job's clip, for its worker.
   public func sourcePath(of job: Job) -> String {
     workFolder(job.id) + "/" + JobRecord.fileName("source", extensionOf: job.sourceName)
   }
   /// Where the job's worker puts its result.
-  public func resultPath(of job: Job) -> String { resultFolder(job.id) }
+  public func resultPath(of job: JobID) -> String { resultFolder(job) }
 
   /// Without the slash that a folder's URL ends in.
   static func plain(_ folder: URL) -> String {

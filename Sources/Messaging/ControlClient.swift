@@ -19,19 +19,29 @@ public final class ControlClient {
     self.context = try MessagingContext()
   }
 
-  /// Asks and waits for the answer, which may be `ControlReply.refused`.
+  /// Asks and waits for the answer, which may be `ControlReply.error`.
   /// - Parameter timeout: Seconds.
   /// - Throws: `MessagingError` where stemd cannot be reached, does not answer in time or answers
   ///   something that is not understood.
-  public func request(_ request: ControlRequest, timeout: Double = 5) throws -> ControlReply {
+  /// - Parameter body: The bytes that the request brings along.
+  public func request(_ request: ControlRequest, body: Data? = nil, timeout: Double = 10) throws
+    -> ControlReply
+  {
+    try answer(to: request, body: body, timeout: timeout).reply
+  }
+
+  /// The same, with the bytes that the answer brings along.
+  public func answer(to request: ControlRequest, body: Data? = nil, timeout: Double = 10) throws
+    -> (reply: ControlReply, body: Data?)
+  {
     let socket = try connectedSocket()
     do {
-      try send(request, on: socket)
+      try send(request, body: body, on: socket)
       let deadline = SuspendingClock.now + .seconds(min(timeout, 1e9))
-      while let reply = try reply(on: socket, until: deadline) {
+      while let answer = try reply(on: socket, until: deadline) {
         // What is left of an earlier watch.
-        if case .event = reply { continue }
-        return reply
+        if case .event = answer.reply { continue }
+        return answer
       }
       throw MessagingError(
         "stemd did not answer at \(endpoint) within \(Int(timeout.rounded(.up))) s: is it still running?"
@@ -49,12 +59,12 @@ public final class ControlClient {
   /// `receive` must not use this client.
   /// - Parameter timeout: Seconds until the first answer. Later a silence is borne for as long as
   ///   the lease of the watch.
-  public func events(of job: JobID?, timeout: Double = 5, receive: (Job) throws -> Bool) throws {
+  public func events(of job: JobID?, timeout: Double = 10, receive: (Job) throws -> Bool) throws {
     let socket = try connectedSocket()
     defer {
       // Answers to renewals may still be on their way: the next request starts on a socket of its
       // own.
-      _ = try? socket.send([MessageCoding.encode(ControlRequest.unwatch)])
+      _ = try? socket.send(MessageCoding.frames(NamedRequest(.unwatch)))
       self.socket = nil
     }
     var deadline = SuspendingClock.now + .seconds(min(timeout, 1e9))
@@ -66,19 +76,19 @@ public final class ControlClient {
         if let job { try send(.status(job: job), on: socket) }
         renewal = .now + .seconds(secondsBetweenRenewals)
       }
-      guard let reply = try reply(on: socket, until: min(deadline, renewal)) else {
+      guard let reply = try reply(on: socket, until: min(deadline, renewal))?.reply else {
         if SuspendingClock.now >= deadline { throw notAnswering }
         continue
       }
       deadline = .now + .seconds(Watching.lease)
       switch reply {
-      case .job(let job), .event(let job):
+      case .job(let job, _), .event(let job, _):
         guard job != last else { continue }
         last = job
         guard try receive(job) else { return }
-      case .refused(let sentence):
-        throw MessagingError(sentence)
-      case .watching, .unwatched, .jobs, .daemon:
+      case .error(let refusal):
+        throw refusal
+      default:
         continue
       }
     }
@@ -107,20 +117,20 @@ public final class ControlClient {
     return socket
   }
 
-  private func send(_ request: ControlRequest, on socket: MessageSocket) throws {
-    guard try socket.send([MessageCoding.encode(request)]) else { throw notAnswering }
+  private func send(_ request: ControlRequest, body: Data? = nil, on socket: MessageSocket) throws {
+    guard try socket.send(MessageCoding.frames(NamedRequest(request), body: body)) else {
+      throw notAnswering
+    }
   }
 
   /// `nil` when time is up.
   private func reply(on socket: MessageSocket, until deadline: SuspendingClock.Instant) throws
-    -> ControlReply?
+    -> (reply: ControlReply, body: Data?)?
   {
     while true {
       if let frames = try socket.receive() {
-        guard frames.count == 1 else {
-          throw MessagingError("stemd's answer has \(frames.count) frames instead of one.")
-        }
-        return try MessageCoding.decode(ControlReply.self, from: frames[0])
+        let (named, body) = try MessageCoding.message(NamedReply.self, from: frames)
+        return (named.reply, body)
       }
       let milliseconds = (deadline - .now) / .milliseconds(1)
       guard milliseconds > 0 else { return nil }

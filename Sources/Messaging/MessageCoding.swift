@@ -1,25 +1,48 @@
 import Foundation
+import JobQueue
 
 /// How messages are written: JSON with sorted keys, and times in ISO 8601, UTC, with milliseconds.
 public enum MessageCoding {
-  public static func encode<T: Encodable>(_ value: T) throws -> Data {
+  /// A message's frames, as Docs/protocol.md lays them out.
+  public static func frames<T: Encodable>(_ value: T, body: Data? = nil) throws -> [Data] {
+    [ProtocolVersion.frame, try encode(value)] + (body.map { [$0] } ?? [])
+  }
+
+  /// A message that came, and its body.
+  /// - Throws: `Refusal`, as it is to be told to whoever sent it. Any bytes are safe to pass.
+  public static func message<T: Decodable>(_ type: T.Type, from frames: [Data]) throws -> (
+    T, body: Data?
+  ) {
+    guard let first = frames.first, first == ProtocolVersion.frame else {
+      throw Refusal(
+        .version,
+        "The first frame of a message must be '\(String(decoding: ProtocolVersion.frame, as: UTF8.self))'."
+      )
+    }
+    guard (2...3).contains(frames.count) else {
+      throw Refusal(.malformed, "A message has two or three frames, not \(frames.count).")
+    }
+    do {
+      return (try decode(type, from: frames[1]), frames.count == 3 ? frames[2] : nil)
+    } catch let error as MessagingError {
+      throw Refusal(.malformed, error.description)
+    } catch let error as SidecarError {
+      throw Refusal(.settings, error.description)
+    }
+  }
+
+  // Making them costs more than a small message does.
+  private static let encoder: JSONEncoder = {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     encoder.dateEncodingStrategy = .custom { date, encoder in
       var container = encoder.singleValueContainer()
       try container.encode(date.formatted(withMilliseconds))
     }
-    do {
-      return try encoder.encode(value)
-    } catch EncodingError.invalidValue(_, let context) {
-      throw MessagingError(
-        "A message cannot be written: \(path(context.codingPath)): \(context.debugDescription)")
-    }
-  }
+    return encoder
+  }()
 
-  /// Throws a `MessagingError` whose one sentence says which field is wrong. Any bytes are safe to
-  /// pass.
-  public static func decode<T: Decodable>(_ type: T.Type, from data: Data) throws -> T {
+  private static let decoder: JSONDecoder = {
     let decoder = JSONDecoder()
     decoder.dateDecodingStrategy = .custom { decoder in
       let container = try decoder.singleValueContainer()
@@ -34,6 +57,21 @@ public enum MessageCoding {
       }
       return date
     }
+    return decoder
+  }()
+
+  public static func encode<T: Encodable>(_ value: T) throws -> Data {
+    do {
+      return try encoder.encode(value)
+    } catch EncodingError.invalidValue(_, let context) {
+      throw MessagingError(
+        "A message cannot be written: \(path(context.codingPath)): \(context.debugDescription)")
+    }
+  }
+
+  /// Throws a `MessagingError` whose one sentence says which field is wrong. Any bytes are safe to
+  /// pass.
+  public static func decode<T: Decodable>(_ type: T.Type, from data: Data) throws -> T {
     do {
       return try decoder.decode(type, from: data)
     } catch let error as DecodingError {
@@ -51,11 +89,6 @@ public enum MessageCoding {
       return
         "The message's field “\(path(context.codingPath))” must be \(name(of: type)), not null."
     case .typeMismatch(let type, let context):
-      if context.debugDescription.hasPrefix("Invalid number of keys") {
-        return context.codingPath.isEmpty
-          ? "The message must be an object with exactly one field, which names a known kind of message."
-          : "The message's field “\(path(context.codingPath))” must be an object with exactly one field, which names a known kind."
-      }
       let found = context.debugDescription.firstRange(of: "but found ").map {
         context.debugDescription[$0.upperBound...]
       }

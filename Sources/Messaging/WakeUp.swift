@@ -2,11 +2,11 @@ import CLinux
 import Glibc
 
 /// Ends another thread's wait in `Poller`. `ring` may be called from any thread.
-final class WakeUp: Sendable {
+public final class WakeUp: Sendable {
   /// What the waiting thread polls.
-  let descriptor: Int32
+  public let descriptor: Int32
 
-  init() throws {
+  public init() throws {
     descriptor = eventfd(0, stem_EFD_NONBLOCK | stem_EFD_CLOEXEC)
     guard descriptor >= 0 else {
       throw MessagingError(
@@ -18,11 +18,11 @@ final class WakeUp: Sendable {
     close(descriptor)
   }
 
-  func ring() {
+  public func ring() {
     _ = eventfd_write(descriptor, 1)
   }
 
-  func silence() {
+  public func silence() {
     var count: eventfd_t = 0
     _ = eventfd_read(descriptor, &count)
   }

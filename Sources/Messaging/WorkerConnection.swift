@@ -15,18 +15,21 @@ public final class WorkerConnection: Sendable {
   ///   - endpoint: `SpoolFolders.workerEndpoint`.
   ///   - name: The worker's name, 1 … 255 bytes, by which the daemon knows it over reconnections.
   ///   - threads: How many threads it computes with.
+  ///   - spool: Whether it sees the daemon's files under the same paths.
   ///   - silence: Seconds without a word from the daemon after which the connection is made anew.
   ///   - note: Gets what is worth logging about the connection, on the connection's thread.
   ///   - onStop: Called on the connection's thread when the daemon says stop, after everything that
   ///     was sent has been handed over.
   public convenience init(
-    endpoint: String, name: String, threads: Int, silence: Double = Heartbeat.timeout,
+    endpoint: String, name: String, threads: Int, spool: Bool = true,
+    silence: Double = Heartbeat.timeout,
     note: @escaping @Sendable (LogLevel, String) -> Void = { _, _ in },
     onStop: @escaping @Sendable () -> Void = {}
   ) throws {
     try self.init(
       line: WorkerLine(
-        endpoint: endpoint, name: name, threads: threads, silence: silence, note: note),
+        endpoint: endpoint, name: name, threads: threads, spool: spool, silence: silence,
+        note: note),
       onStop: onStop)
   }
 

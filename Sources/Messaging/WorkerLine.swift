@@ -22,6 +22,7 @@ final class WorkerLine: Sendable {
   private let endpoint: String
   private let name: String
   private let threads: Int
+  private let spool: Bool
   private let silence: Double
   private let note: @Sendable (LogLevel, String) -> Void
   private let state = Mutex(State())
@@ -29,12 +30,13 @@ final class WorkerLine: Sendable {
   private let assigned = DispatchSemaphore(value: 0)
 
   init(
-    endpoint: String, name: String, threads: Int, silence: Double,
+    endpoint: String, name: String, threads: Int, spool: Bool, silence: Double,
     note: @escaping @Sendable (LogLevel, String) -> Void
   ) throws {
     self.endpoint = endpoint
     self.name = name
     self.threads = threads
+    self.spool = spool
     self.silence = silence
     self.note = note
     self.wakeUp = try WakeUp()
@@ -145,11 +147,8 @@ final class WorkerLine: Sendable {
   private func take(_ frames: [Data], _ link: borrowing Link) throws -> Bool {
     let message: DaemonMessage
     do {
-      guard frames.count == 1 else {
-        throw MessagingError("A message has \(frames.count) frames instead of one.")
-      }
-      message = try MessageCoding.decode(DaemonMessage.self, from: frames[0])
-    } catch let error as MessagingError {
+      (message, _) = try MessageCoding.message(DaemonMessage.self, from: frames)
+    } catch {
       note(.error, "A message from stemd was not understood. \(error)")
       return true
     }
@@ -159,6 +158,7 @@ final class WorkerLine: Sendable {
     case .heartbeat: break
     case .introduce: try link.introduce(self)
     case .stop: return false
+    case .data, .stored, .gone: break
     }
     return true
   }
@@ -202,11 +202,11 @@ final class WorkerLine: Sendable {
 
     /// The first message, and again for a daemon that does not know this worker.
     borrowing func introduce(_ line: WorkerLine) throws {
-      _ = try socket.send([
-        MessageCoding.encode(WorkerMessage.ready(pid: getpid(), threads: line.threads))
-      ])
+      _ = try socket.send(
+        MessageCoding.frames(
+          WorkerMessage.ready(pid: getpid(), threads: line.threads, spool: line.spool)))
       if let job = line.state.withLock({ $0.currentIsForgotten ? nil : $0.current }) {
-        _ = try socket.send([MessageCoding.encode(WorkerMessage.heartbeat(job: job))])
+        _ = try socket.send(MessageCoding.frames(WorkerMessage.heartbeat(job: job)))
       }
     }
 
@@ -217,7 +217,7 @@ final class WorkerLine: Sendable {
     mutating func beat(for line: WorkerLine) throws {
       guard SuspendingClock.now >= nextBeat else { return }
       let job = line.state.withLock { $0.currentIsForgotten ? nil : $0.current }
-      _ = try socket.send([MessageCoding.encode(WorkerMessage.heartbeat(job: job))])
+      _ = try socket.send(MessageCoding.frames(WorkerMessage.heartbeat(job: job)))
       nextBeat = .now + .seconds(Heartbeat.interval)
     }
 
@@ -235,7 +235,7 @@ final class WorkerLine: Sendable {
 
     @discardableResult
     private mutating func send(_ message: WorkerMessage) throws -> Bool {
-      guard try socket.send([MessageCoding.encode(message)]) else { return false }
+      guard try socket.send(MessageCoding.frames(message)) else { return false }
       if message.isOutcome { unheardOutcomes.append(message) }
       return true
     }
@@ -259,8 +259,8 @@ extension WorkerMessage {
     switch self {
     case .ready: nil
     case .heartbeat(let job): job
-    case .progress(let job, _), .log(let job, _, _), .done(let job, _), .failed(let job, _, _),
-      .cancelled(let job):
+    case .progress(let job, _), .checkpoint(let job, _), .log(let job, _, _), .done(let job, _),
+      .failed(let job, _, _, _), .cancelled(let job), .get(let job, _, _), .put(let job, _, _, _):
       job
     }
   }
@@ -269,7 +269,7 @@ extension WorkerMessage {
   var isOutcome: Bool {
     switch self {
     case .done, .failed, .cancelled: true
-    case .ready, .heartbeat, .progress, .log: false
+    case .ready, .heartbeat, .progress, .checkpoint, .log, .get, .put: false
     }
   }
 }

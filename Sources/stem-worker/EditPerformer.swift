@@ -25,13 +25,16 @@ final class EditPerformer: EditPerforming {
     // A worker may wait for days for its next job, and others want the memory meanwhile.
     defer { Tensor.releaseIdleMemory() }
     try progress(EditProgress(stage: .load, step: 0, steps: 1, frames: 0))
+    guard case .shared(let files) = assignment.files else {
+      throw EditFailure(message: "this worker does not see the clip", mayPass: true)
+    }
     do {
       let edit = try ClipEdit(
-        model: model(assignment.modelFolder, log), settings: assignment.settings, video: video)
-      let output = URL(fileURLWithPath: assignment.resultFolder).appending(path: "edited.mp4").path(
+        model: model(files.modelFolder, log), settings: assignment.settings, video: video)
+      let output = URL(fileURLWithPath: files.resultFolder).appending(path: "edited.mp4").path(
         percentEncoded: false)
       return try edit.run(
-        input: assignment.sourcePath, output: output, note: { log(.notice, $0) },
+        input: files.source, output: output, note: { log(.notice, $0) },
         progress: progress)
     } catch let error as VideoFileError {
       throw EditFailure(message: error.description, mayPass: error.mayPass)

@@ -27,18 +27,26 @@ struct DaemonOptions: ParsableArguments {
 
 extension ControlClient {
   /// The answer to a request; a refusal is an error.
-  func answer(to request: ControlRequest) throws -> ControlReply {
-    let reply = try self.request(request)
-    if case .refused(let sentence) = reply { throw CommandFailure(sentence) }
+  func accepted(_ request: ControlRequest, body: Data? = nil) throws -> ControlReply {
+    let reply = try self.request(request, body: body)
+    if case .error(let refusal) = reply { throw CommandFailure(refusal.description) }
     return reply
   }
 
   /// The answer where it must be one job.
-  func job(_ request: ControlRequest) throws -> Job {
-    guard case .job(let job) = try answer(to: request) else {
+  func job(_ request: ControlRequest, body: Data? = nil) throws -> Job {
+    guard case .job(let job, _) = try accepted(request, body: body) else {
       throw CommandFailure.unexpectedAnswer
     }
     return job
+  }
+
+  /// The answer where it must be the daemon's state.
+  func daemon(_ request: ControlRequest) throws -> DaemonStatus {
+    guard case .daemon(let status) = try accepted(request) else {
+      throw CommandFailure.unexpectedAnswer
+    }
+    return status
   }
 }
 

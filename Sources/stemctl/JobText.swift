@@ -13,7 +13,8 @@ extension Job {
         ? "queued again after \(attempts == 1 ? "1 attempt" : "\(attempts) attempts")" : "queued"
     case .running: progress?.text ?? "running"
     case .done: "done"
-    case .failed: "failed" + (error.map { ": \($0)" } ?? "")
+    case .failed:
+      (isQuarantined ? "failed, quarantined" : "failed") + (error.map { ": \($0)" } ?? "")
     case .cancelled: "cancelled"
     }
   }
@@ -34,8 +35,11 @@ extension Job {
   /// Everything about the job, a line each.
   func description(in folders: SpoolFolders, now: Date) -> String {
     var rows: [(String, String)] = [
-      ("job", id.rawValue), ("clip", sourceName), ("state", state.rawValue),
+      ("job", id.rawValue), ("clip", sourceName), ("client", client), ("state", state.rawValue),
     ]
+    if let key { rows.append(("key", key)) }
+    if priority != 0 { rows.append(("priority", "\(priority)")) }
+    if let retryOf { rows.append(("repeats", retryOf.rawValue)) }
     if attempts > 1 { rows.append(("attempts", "\(attempts)")) }
     if let worker, state == .running { rows.append(("worker", worker)) }
     if let progress, state == .running { rows.append(("progress", progress.text)) }
@@ -67,23 +71,19 @@ extension Job {
 extension DaemonStatus {
   func text(now: Date) -> String {
     var rows = [("stemd", "\(version), process \(pid), since \(started.text(now: now))")]
+    if mode != .running { rows.append(("mode", mode.rawValue)) }
     let counts = JobState.allCases.compactMap { state in
-      jobsByState[state.rawValue].flatMap { $0 > 0 ? "\($0) \(state.rawValue)" : nil }
+      jobs[state.rawValue].flatMap { $0 > 0 ? "\($0) \(state.rawValue)" : nil }
     }
     rows.append(("jobs", counts.isEmpty ? "none" : counts.joined(separator: ", ")))
-    for worker in workers {
-      let doing =
-        worker.job.map { "\($0)" + (worker.progress.map { ": \($0.text)" } ?? "") } ?? "idle"
-      let threads = worker.threads == 1 ? "1 thread" : "\(worker.threads) threads"
-      rows.append((worker.name, "\(doing) (process \(worker.pid), \(threads))"))
-    }
+    rows += workers.map { ($0.name, $0.text) }
     if workers.isEmpty { rows.append(("workers", "none")) }
     return table(rows)
   }
 }
 
 /// Two columns; what is shown may be a stranger's text.
-private func table(_ rows: [(String, String)]) -> String {
+func table(_ rows: [(String, String)]) -> String {
   let rows = rows.map { ($0.escapingControlCharacters(), $1.escapingControlCharacters()) }
   let width = rows.map(\.0.count).max() ?? 0
   return rows.map { $0.padding(toLength: width, withPad: " ", startingAt: 0) + "  " + $1 }.joined(

@@ -10,6 +10,18 @@ struct List: ParsableCommand {
     help: ArgumentHelp("Only jobs in this state; may be given several times.", valueName: "state"))
   var state: [JobState] = []
 
+  @Option(help: "Only jobs of this client, such as user:ada or key:studio.")
+  var client: String?
+
+  @Option(help: "Only jobs whose name begins so.")
+  var name: String?
+
+  @Option(help: "Only jobs before this one.")
+  var before: JobID?
+
+  @Option(help: "Only jobs after this one.")
+  var after: JobID?
+
   @Option(help: "How many jobs at most, the newest.")
   var limit = 50
 
@@ -20,12 +32,17 @@ struct List: ParsableCommand {
   var daemon: DaemonOptions
 
   func validate() throws {
-    if limit < 1 { throw ValidationError("--limit takes a whole number from 1 on, not \(limit).") }
+    guard (1...JobFilter.longestList).contains(limit) else {
+      throw ValidationError(
+        "--limit takes a whole number from 1 to \(JobFilter.longestList), not \(limit).")
+    }
   }
 
   func run() throws {
-    let request = ControlRequest.list(states: state.isEmpty ? nil : state, limit: limit)
-    guard case .jobs(let jobs) = try daemon.client().answer(to: request) else {
+    let filter = JobFilter(
+      states: state.isEmpty ? nil : state, client: client, name: name, after: after, before: before,
+      limit: limit)
+    guard case .jobs(let jobs, _) = try daemon.client().accepted(.list(filter)) else {
       throw CommandFailure.unexpectedAnswer
     }
     if json {

@@ -17,8 +17,8 @@ struct Status: ParsableCommand {
   var daemon: DaemonOptions
 
   func run() throws {
-    switch try daemon.client().answer(to: .status(job: job)) {
-    case .job(let job):
+    switch try daemon.client().accepted(.status(job: job)) {
+    case .job(let job, _):
       print(json ? try jsonText(job) : job.description(in: daemon.folders, now: Date()))
     case .daemon(let status):
       print(json ? try jsonText(status) : status.text(now: Date()))

@@ -14,6 +14,12 @@ struct Submit: ParsableCommand {
   @OptionGroup(title: "The edit")
   var edit: SettingsOptions
 
+  @Option(help: "-100 to 100; the greater ones begin first.")
+  var priority = 0
+
+  @Option(help: "Your own name for the job: submitting again under the same one makes no other.")
+  var key: String?
+
   @Flag(help: "Show how the edit fares until it is finished, and end as 'watch' does.")
   var wait = false
 
@@ -23,7 +29,7 @@ struct Submit: ParsableCommand {
   func run() throws {
     let client = try daemon.client()
     // A daemon that is not there is known before gigabytes are copied.
-    _ = try client.answer(to: .status(job: nil))
+    _ = try client.accepted(.status(job: nil))
 
     let job = try submit(with: client)
     print(job.id)
@@ -41,7 +47,13 @@ struct Submit: ParsableCommand {
       try staged.fill(from: video)
       do {
         let name = URL(filePath: video, directoryHint: .notDirectory).lastPathComponent
-        return try client.job(.submit(stagedName: staged.name, name: name, settings: edit.settings))
+        let request = SubmitRequest(
+          name: name, settings: edit.settings, key: key, priority: priority,
+          clip: .staged(staged.name))
+        let job = try client.job(.submit(request))
+        // Of a job that was there already the daemon takes no second clip.
+        staged.remove()
+        return job
       } catch {
         staged.remove()
         throw error

@@ -4,140 +4,218 @@ import Logging
 import Messaging
 
 extension Daemon {
-  /// The most jobs that one `list` returns.
-  private static let longestList = 1000
-
-  func controlMessage(_ frames: [Data]) {
+  func controlMessage(_ message: ReceivedMessage, onSocket socket: Int) {
     let now = ContinuousClock.now
-    guard frames.count == 2 else {
-      controlComplaints.log(
-        "a client's message has \(max(0, frames.count - 1)) frames instead of one", to: logger,
-        now: now)
-      if let client = frames.first {
-        reply(
-          .refused("A request is one frame of JSON, not \(max(0, frames.count - 1)) frames."),
-          to: client)
-      }
-      return
-    }
-    let client = frames[0]
+    let address = ClientAddress(socket: socket, peer: message.peer)
+    var id: String?
     do {
-      let request = try MessageCoding.decode(ControlRequest.self, from: frames[1])
-      watchers.renew(client, now: now)
-      try answer(request, client, now)
+      try checkFrames(message.frames)
+      let (named, body) = try MessageCoding.message(NamedRequest.self, from: message.frames)
+      id = named.id
+      let client = try client(at: address, message)
+      watchers.renew(address, now: now)
+      try answer(named.request, body, Asker(client: client, id: id), now)
     } catch {
-      controlComplaints.log("a client's request is refused: \(error)", to: logger, now: now)
-      reply(.refused("\(error)"), to: client)
+      let refusal = error as? Refusal ?? Refusal(.unavailable, "\(error)")
+      if [.malformed, .version, .unknown].contains(refusal.code) {
+        controlComplaints.log("a client's request is refused: \(refusal)", to: logger, now: now)
+      }
+      reply(.error(refusal), to: Asker(address: address, id: id))
     }
   }
 
-  private func answer(_ request: ControlRequest, _ client: Data, _ now: ContinuousClock.Instant)
-    throws
-  {
+  private func checkFrames(_ frames: [Data]) throws {
+    let limit = configuration.limits.messageBytes
+    if let long = frames.first(where: { $0.count > limit }) {
+      throw Refusal(
+        .limit,
+        "A frame of \(long.count) bytes is above the limit 'message_bytes' of \(limit): send it in parts.",
+        limit: "message_bytes")
+    }
+  }
+
+  private func client(at address: ClientAddress, _ message: ReceivedMessage) throws -> Client {
+    guard address.socket > 0 else {
+      return Client(
+        address: address, name: localUsers.name(of: message.localUser), isOperator: true,
+        isLocal: true)
+    }
+    guard let key = message.keyName.flatMap(PeerKey.init(userID:)), isAllowed(key) else {
+      throw Refusal(
+        .forbidden, "this key is not allowed any more: ask the operator of this stemd")
+    }
+    return Client(
+      address: address, name: ClientName.key(key.name), isOperator: key.role == .operator,
+      isLocal: false)
+  }
+
+  private func answer(
+    _ request: ControlRequest, _ body: Data?, _ asker: Asker, _ now: ContinuousClock.Instant
+  ) throws {
+    let client = asker.client
     switch request {
-    case .submit(let stagedName, let name, let settings):
-      let job = try spool.submit(stagedName: stagedName, name: name, settings: settings)
-      reply(.job(job), to: client)
-      welcome(job)
-    case .status(let id?): reply(.job(try job(id)), to: client)
-    case .status(nil): reply(.daemon(try status()), to: client)
-    case .list(let states, let limit):
-      reply(
-        jobs: try spool.store.jobs(in: states, limit: min(max(0, limit), Self.longestList)),
-        to: client)
-    case .watch(let id):
-      let job = try id.map(job)
-      let isNew = watchers.add(client, job: id, now: now)
-      reply(.watching, to: client)
-      // Of a job that is at its end nothing more would be heard.
-      if isNew, let job { reply(.event(job), to: client) }
+    case .submit(let submission): try submit(submission, body, asker, now)
+    case .chunk(let upload, let offset): try takeChunk(upload, offset, body, asker, now)
+    case .abandon(let upload):
+      try uploads.remove(upload, of: client.name)
+      reply(.abandoned, to: asker)
+    case .status(let id?): reply(.job(try job(id, for: client)), to: asker)
+    case .status(nil): reply(.daemon(try status(for: client)), to: asker)
+    case .list(var filter):
+      if !client.isOperator { filter.client = client.name }
+      let (jobs, more) = try spool.store.jobs(matching: filter)
+      reply(jobs: jobs, more: more, isNewest: filter.order == .newest, to: asker)
+    case .watch(let id): try watch(id, asker, now)
     case .unwatch:
-      watchers.remove(client)
-      reply(.unwatched, to: client)
-    case .cancel(let id): reply(.job(try cancel(id, now)), to: client)
+      watchers.remove(client.address)
+      reply(.unwatched, to: asker)
+    case .cancel(let id):
+      try cancel(try job(id, for: client), now)
+      reply(.job(try job(id, for: client)), to: asker)
+    case .retry(let id, let key, let priority):
+      _ = try job(id, for: client)
+      try acceptsJobs()
+      var submission = try spool.retrySubmission(of: id, key: key, priority: priority)
+      if !client.isOperator { submission.priority = min(0, submission.priority) }
+      pendingSubmissions.append(PendingSubmission(submission: submission, asker: asker))
+    case .files(let id):
+      let job = try job(id, for: client)
+      reply(.files(job: id, try spool.resultFiles(of: job)), to: asker)
+    case .fetch(let id, let file, let offset, let length):
+      try fetch(file, of: try job(id, for: client), offset: offset, length: length, asker)
+    case .workers:
+      try onlyOperators(client, "workers")
+      reply(.workers(workerStatuses), to: asker)
+    case .stats:
+      var statistics = try spool.store.statistics()
+      if !client.isOperator {
+        statistics.clients = statistics.clients.filter { $0.key == client.name }
+      }
+      reply(
+        .stats(
+          ServiceStatistics(
+            store: statistics, uploads: uploads.count, eventsMissed: watchers.eventsMissed)),
+        to: asker)
+    case .pause: try set(mode: .paused, client, asker)
+    case .resume: try set(mode: .running, client, asker)
+    case .drain: try set(mode: .draining, client, asker)
     }
   }
 
-  private func job(_ id: JobID) throws -> Job {
-    guard let job = try spool.store.job(id) else {
-      throw Refusal("there is no job '\(displayName(String(id.rawValue.prefix(40))))'")
+  private func onlyOperators(_ client: Client, _ request: String) throws {
+    guard client.isOperator else {
+      throw Refusal(.forbidden, "'\(request)' is for operators: this key is a client's")
+    }
+  }
+
+  private func set(mode: DaemonMode, _ client: Client, _ asker: Asker) throws {
+    try onlyOperators(client, mode == .running ? "resume" : mode == .paused ? "pause" : "drain")
+    try set(mode: mode, by: client.name)
+    reply(.daemon(try status(for: client)), to: asker)
+  }
+
+  func job(_ id: JobID, for client: Client) throws -> Job {
+    guard let job = try spool.store.job(id), client.mayTouch(job) else {
+      throw Refusal(
+        .notFound, "there is no job '\(displayName(String(id.rawValue.prefix(40))))'")
     }
     return withProgress(job)
   }
 
   private func withProgress(_ job: Job) -> Job {
-    guard job.state == .running else { return job }
+    guard job.state == .running, let name = job.worker else { return job }
     var job = job
-    job.progress = workers.values.first { $0.work?.assignment.job == job.id }?.work?.progress
+    if let work = workers[name]?.work, work.assignment.job == job.id {
+      job.progress = work.progress
+    }
     return job
   }
 
-  private func status() throws -> DaemonStatus {
-    DaemonStatus(
-      version: Stemd.version, pid: getpid(), started: started,
-      jobsByState: Dictionary(
-        uniqueKeysWithValues: try spool.store.countsByState().map { ($0.key.rawValue, $0.value) }),
-      workers: workers.values.map(\.status).sorted { $0.name < $1.name })
+  private var workerStatuses: [WorkerStatus] {
+    workers.values.map(\.status).sorted { $0.name < $1.name }
   }
 
-  private func cancel(_ id: JobID, _ now: ContinuousClock.Instant) throws -> Job {
-    let job = try job(id)
+  private func status(for client: Client) throws -> DaemonStatus {
+    DaemonStatus(
+      version: Stemd.version, pid: getpid(), started: started, mode: mode,
+      jobs: Dictionary(
+        uniqueKeysWithValues: try spool.store.countsByState().map { ($0.key.rawValue, $0.value) }),
+      workers: client.isOperator ? Array(workerStatuses.prefix(Self.mostWorkersInStatus)) : [])
+  }
+
+  private func cancel(_ job: Job, _ now: ContinuousClock.Instant) throws {
+    let id = job.id
     switch job.state {
-    case .done, .failed, .cancelled: throw Refusal("job \(id) is \(job.state.rawValue) already")
+    case .done, .failed, .cancelled:
+      throw Refusal(.state, "job \(id) is \(job.state.rawValue) already")
     case .queued:
       pauses[id] = nil
       logForJob(id, .notice, "cancelled before it began")
       conclude(id, .cancelled)
     case .running:
       _ = try spool.store.requestCancel(id)
-      if let name = workers.first(where: { $0.value.work?.assignment.job == id })?.key,
-        let worker = workers[name]
-      {
-        if worker.work?.cancelled == nil {
-          logForJob(id, .notice, "to be cancelled", worker: displayName(name))
-          workers[name]?.work?.cancelled = now
-        }
-        _ = send(.cancel(job: id), to: worker)
+      if let name = job.worker, workers[name]?.work?.assignment.job == id {
+        tellToCancel(name, because: "to be cancelled", now)
       }
     }
-    return try self.job(id)
   }
 
   // MARK: Replies and events
 
-  private func reply(_ reply: ControlReply, to client: Data) {
+  func reply(_ reply: ControlReply, body: Data? = nil, to asker: Asker) {
+    _ = transmit(NamedReply(reply, id: asker.id), body: body, to: asker.address)
+  }
+
+  /// - Returns: whether it is on its way. A client that is gone or does not read gets nothing more;
+  ///   what it missed it may ask for.
+  private func transmit(_ reply: NamedReply, body: Data? = nil, to address: ClientAddress) -> Bool {
     do {
-      // A client that is gone or does not read gets nothing more; what it missed it may ask for.
-      _ = try controlSocket.send([client, MessageCoding.encode(reply)])
+      return try controlSockets[address.socket].send(
+        [address.peer] + MessageCoding.frames(reply, body: body))
     } catch {
       logger.warning("a reply cannot be sent: \(error)")
+      return false
     }
   }
 
-  /// The newest of the jobs, as many as fit into a message.
-  private func reply(jobs: [Job], to client: Data) {
+  /// As many of the jobs as fit into a message.
+  private func reply(jobs: [Job], more: Bool, isNewest: Bool, to asker: Asker) {
     var jobs = jobs.map(withProgress)[...]
-    while true {
-      guard let data = try? MessageCoding.encode(ControlReply.jobs(Array(jobs))),
-        data.count > MessageSocket.largestFrame
-      else {
-        break
-      }
-      jobs = jobs.suffix(jobs.count / 2)
+    var more = more
+    while jobs.count > 1,
+      let data = try? MessageCoding.encode(
+        NamedReply(.jobs(Array(jobs), more: more), id: asker.id)),
+      data.count > configuration.limits.messageBytes
+    {
+      jobs = isNewest ? jobs.suffix(jobs.count / 2) : jobs.prefix(jobs.count / 2)
+      more = true
     }
-    reply(.jobs(Array(jobs)), to: client)
+    reply(.jobs(Array(jobs), more: more), to: asker)
+  }
+
+  private func watch(_ id: JobID?, _ asker: Asker, _ now: ContinuousClock.Instant) throws {
+    let job = try id.map { try self.job($0, for: asker.client) }
+    let isNew = watchers.add(asker, job: id, now: now)
+    reply(.watching, to: asker)
+    // Of a job that is at its end nothing more would be heard.
+    if isNew, let job { reply(.event(job), to: asker) }
   }
 
   /// Tells the watchers that a job changed.
   func tell(_ job: Job) {
     guard !watchers.isEmpty else { return }
     watchers.told(job.id, now: .now)
-    for client in watchers.clients(of: job.id) { reply(.event(withProgress(job)), to: client) }
+    let job = withProgress(job)
+    for (asker, missed) in watchers.watchers(of: job) {
+      let isSent = transmit(
+        NamedReply(.event(job, missed: missed), id: asker.id), to: asker.address)
+      watchers.note(isSent: isSent, to: asker.address)
+    }
   }
 
   /// Tells the watchers how far a job is, but no more than ten times a second.
   func tellProgress(of id: JobID, now: ContinuousClock.Instant) {
-    guard !watchers.clients(of: id).isEmpty, watchers.mayTellProgress(of: id, now: now),
+    guard !watchers.isEmpty, watchers.mayTellProgress(of: id, now: now),
       let job = try? spool.store.job(id)
     else {
       return
@@ -156,8 +234,17 @@ extension Daemon {
   }
 }
 
-/// Why a request is refused; one sentence.
-struct Refusal: Error, CustomStringConvertible {
-  let description: String
-  init(_ description: String) { self.description = description }
+/// Who sent a request, and how its answer is to be named.
+struct Asker {
+  var client: Client
+  var id: String?
+  var address: ClientAddress { client.address }
+
+  init(client: Client, id: String?) { (self.client, self.id) = (client, id) }
+
+  /// Of somebody who is not known, and is told so.
+  init(address: ClientAddress, id: String?) {
+    self.init(
+      client: Client(address: address, name: "", isOperator: false, isLocal: false), id: id)
+  }
 }

@@ -19,7 +19,7 @@ extension Daemon {
   func claimReady() {
     // Also those of clients, whose requests do not come this way.
     defer { if spool.hasUnfinishedClaims { retryLater() } }
-    guard let inbox, !readyClips.isEmpty else { return }
+    guard let inbox, !readyClips.isEmpty, mode != .draining, hasRoom(forQueue: true) else { return }
     let clips = Array(readyClips.prefix(16))
     readyClips.removeFirst(clips.count)
     do {
@@ -56,6 +56,7 @@ extension Daemon {
     logger.notice(
       "accepted \(displayName(job.sourceName)) as '\(displayName(job.name))'",
       metadata: ["job": "\(job.id)", "clip": "\(displayName(job.sourceName))"])
+    mayDispatch = true
     tell(job)
     guard job.state.isFinal else { return }
     logger.notice("failed: \(displayLine(job.error ?? ""))", metadata: ["job": "\(job.id)"])

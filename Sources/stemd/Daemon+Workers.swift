@@ -4,55 +4,64 @@ import JobQueue
 import Logging
 import Messaging
 
-/// How a job's attempt ended.
-enum Outcome {
-  case done(EditFigures)
-  /// At once for good: the input or the request is at fault.
-  case failed(String)
-  /// This attempt only; `sentence` is what is said if it was the last one.
-  case attemptFailed(String, sentence: (Int) -> String)
-  case cancelled
-}
-
+/// What workers say, and what becomes of those that say nothing.
 extension Daemon {
-  // MARK: Messages
-
-  func workerMessage(_ frames: [Data]) {
+  func workerMessage(_ received: ReceivedMessage, onSocket socket: Int) {
     let now = ContinuousClock.now
-    guard frames.count == 2, let name = String(validating: frames[0], as: UTF8.self),
+    guard let name = String(validating: received.peer, as: UTF8.self),
       name.utf8.first.map({ $0 != 0 }) ?? false
     else {
       workerComplaints.log(
-        "a message on the worker socket is not two frames, a worker's name and a message; or it comes from a connection that was replaced",
+        "a message on the worker socket comes from a connection without a worker's name, or from one that was replaced",
         to: logger, now: now)
       return
     }
     let message: WorkerMessage
+    let body: Data?
     do {
-      message = try MessageCoding.decode(WorkerMessage.self, from: frames[1])
+      (message, body) = try MessageCoding.message(WorkerMessage.self, from: received.frames)
     } catch {
       workerComplaints.log(
         "a message of worker \(displayName(name)) is not understood: \(error)", to: logger, now: now
       )
       return
     }
-    if case .ready(let pid, let threads) = message {
-      return introduced(name, pid: pid, threads: threads, now: now)
+    guard mayWork(name, received, onSocket: socket) else {
+      workerComplaints.log(
+        "a worker may not call itself \(displayName(name)): a worker elsewhere is named after its key, or KEY/NAME",
+        to: logger, now: now)
+      return
     }
-    guard workers[name] != nil else {
-      _ = send(.introduce, toName: name)
+    if case .ready(let pid, let threads, let spool) = message {
+      return introduced(
+        Worker(
+          name: name, pid: pid, threads: threads, socket: socket, seesSpool: spool, lastHeard: now),
+        now: now)
+    }
+    guard let worker = workers[name], worker.socket == socket else {
+      _ = send(.introduce, toName: name, onSocket: socket)
       return
     }
     workers[name]?.lastHeard = now
-    take(message, from: name, now: now)
+    take(message, body, from: name, now: now)
   }
 
-  private func take(_ message: WorkerMessage, from name: String, now: ContinuousClock.Instant) {
+  private func mayWork(_ name: String, _ received: ReceivedMessage, onSocket socket: Int) -> Bool {
+    guard socket > 0 else { return true }
+    guard let key = received.keyName.flatMap(PeerKey.init(userID:)), key.role == .worker,
+      isAllowed(key)
+    else { return false }
+    return name == key.name || name.hasPrefix(key.name + "/")
+  }
+
+  private func take(
+    _ message: WorkerMessage, _ body: Data?, from name: String, now: ContinuousClock.Instant
+  ) {
     switch message {
     case .ready: break
     case .heartbeat(let job):
       guard let worker = workers[name] else { return }
-      _ = send(.heartbeat, to: worker)
+      _ = send(Self.heartbeat, to: worker)
       guard let work = worker.work else { return }
       if work.cancelled != nil { _ = send(.cancel(job: work.assignment.job), to: worker) }
       guard work.assignment.job != job, now - work.given > WorkerTimes.assignment else { return }
@@ -63,53 +72,69 @@ extension Daemon {
       guard holds(name, job, now) else { return }
       workers[name]?.work?.progress = progress
       tellProgress(of: job, now: now)
+    case .checkpoint(let job, let progress):
+      guard holds(name, job, now) else { return }
+      workers[name]?.work?.checkpoint = (progress, now)
     case .log(let job, let level, let text):
       guard holds(name, job, now) else { return }
       logForJob(job, level, text, worker: displayName(name))
     case .done(let job, let figures):
       ended(name, job, isEdited(name) ? .done(figures) : Self.nothingDelivered, now)
-    case .failed(let job, let error, let mayPass):
-      ended(
-        name, job,
-        mayPass
-          ? .attemptFailed(error, sentence: { "\(error) (tried \($0) times)" }) : .failed(error),
-        now)
-    case .cancelled(let job): ended(name, job, .cancelled, now)
+    case .failed(let job, let error, let mayPass, let reason):
+      ended(name, job, failure(error, mayPass: mayPass, reason), now)
+    case .cancelled(let job):
+      let exceeded = workers[name]?.work?.exceeded
+      ended(name, job, exceeded.map { .failed($0) } ?? .cancelled, now)
+    case .get(let job, let file, let offset):
+      guard holds(name, job, now) else { return }
+      give(file, from: offset, of: job, to: name)
+    case .put(let job, let file, let offset, let bytes):
+      guard holds(name, job, now) else { return }
+      keep(body ?? Data(), at: offset, of: bytes, in: file, of: job, from: name)
     }
   }
 
-  private func introduced(_ name: String, pid: pid_t, threads: Int, now: ContinuousClock.Instant) {
-    if let known = workers[name], known.pid != pid {
-      lose(known, how: "was replaced by process \(pid)")
+  private func failure(_ error: String, mayPass: Bool, _ reason: FailureReason?) -> Outcome {
+    guard mayPass else { return .failed(error) }
+    // The disk is full for everybody: nobody's attempt.
+    if reason == .diskFull, !hasRoom(forQueue: false) { return .interrupted(error) }
+    return .attemptFailed(error, sentence: { "\(error) (tried \($0) times)" })
+  }
+
+  private func introduced(_ worker: Worker, now: ContinuousClock.Instant) {
+    let name = worker.name
+    if let known = workers[name], known.pid != worker.pid || known.socket != worker.socket {
+      lose(known, how: "was replaced by process \(worker.pid)")
     }
     if isStopping {
-      _ = send(.stop, toName: name)
+      _ = send(.stop, to: worker)
       return
     }
     if workers[name] == nil {
-      workers[name] = Worker(name: name, pid: pid, threads: threads, lastHeard: now)
+      workers[name] = worker
+      mayDispatch = true
       logger.info(
-        "worker ready as process \(pid) with \(threads) threads",
+        "worker ready as process \(worker.pid) with \(worker.threads) threads",
         metadata: ["worker": "\(displayName(name))"])
     }
     workers[name]?.lastHeard = now
-    if let worker = workers[name] { _ = send(.heartbeat, to: worker) }
+    _ = send(Self.heartbeat, to: worker)
   }
 
   private func holds(_ name: String, _ job: JobID, _ now: ContinuousClock.Instant) -> Bool {
     if workers[name]?.work?.assignment.job == job { return true }
     workerComplaints.log(
-      "worker \(displayName(name)) speaks of job \(displayName(job.rawValue)), which it does not have",
+      "worker \(displayName(name)) speaks of job \(displayName(String(job.rawValue.prefix(40)))), which it does not have",
       to: logger, now: now)
     return false
   }
 
   /// Whether the worker's job has what a finished one must have.
   private func isEdited(_ name: String) -> Bool {
-    guard let folder = workers[name]?.work?.assignment.resultFolder else { return false }
+    guard let job = workers[name]?.work?.assignment.job else { return false }
     var status = stat()
-    return lstat(folder + "/edited.mp4", &status) == 0 && status.st_mode & S_IFMT == S_IFREG
-      && status.st_size > 0
+    return lstat(spool.folders.resultPath(of: job) + "/edited.mp4", &status) == 0
+      && status.st_mode & S_IFMT == S_IFREG && status.st_size > 0
   }
 
   private static var nothingDelivered: Outcome {
@@ -121,22 +146,38 @@ extension Daemon {
   private func ended(
     _ name: String, _ job: JobID, _ outcome: Outcome, _ now: ContinuousClock.Instant
   ) {
-    guard holds(name, job, now) else { return }
+    guard holds(name, job, now), let work = workers[name]?.work else { return }
     workers[name]?.work = nil
-    conclude(job, outcome)
+    leave(work)
+    conclude(job, outcome, Attempt(work, now: now))
   }
 
-  func send(_ message: DaemonMessage, to worker: Worker) -> Bool {
-    send(message, toName: worker.name)
+  /// A worker has the job no more, however it ended.
+  private func leave(_ work: Worker.Work) {
+    turns.ended(client: work.client)
+    mayDispatch = true
   }
 
-  private func send(_ message: DaemonMessage, toName name: String) -> Bool {
-    (try? MessageCoding.encode(message)).map { send($0, toName: name) } ?? false
+  // MARK: Sending
+
+  private static let heartbeat =
+    (try? MessageCoding.frames(DaemonMessage.heartbeat)) ?? [ProtocolVersion.frame]
+
+  func send(_ message: DaemonMessage, body: Data? = nil, to worker: Worker) -> Bool {
+    (try? MessageCoding.frames(message, body: body)).map { send($0, to: worker) } ?? false
   }
 
-  private func send(_ message: Data, toName name: String) -> Bool {
+  func send(_ frames: [Data], to worker: Worker) -> Bool {
+    send(frames, toName: worker.name, onSocket: worker.socket)
+  }
+
+  private func send(_ message: DaemonMessage, toName name: String, onSocket socket: Int) -> Bool {
+    (try? MessageCoding.frames(message)).map { send($0, toName: name, onSocket: socket) } ?? false
+  }
+
+  private func send(_ frames: [Data], toName name: String, onSocket socket: Int) -> Bool {
     do {
-      return try workerSocket.send([Data(name.utf8), message])
+      return try workerSockets[socket].send([Data(name.utf8)] + frames)
     } catch {
       logger.error(
         "a message to a worker cannot be sent: \(error)",
@@ -145,120 +186,13 @@ extension Daemon {
     }
   }
 
-  // MARK: Dispatch
-
-  /// Gives the idle workers the jobs that were accepted first.
-  func dispatch() {
-    let now = ContinuousClock.now
-    pauses = pauses.filter { $0.value > now }
-    if let dispatchAt, now < dispatchAt { return }
-    dispatchAt = nil
-    var turns = 0
-    do {
-      for name in workers.keys.sorted() {
-        while let worker = workers[name], worker.work == nil {
-          guard
-            let job = try spool.store.nextQueued(
-              limit: 1, excluding: Set(pauses.keys).union(unrecorded.keys)
-            ).first
-          else {
-            return
-          }
-          try give(job, to: worker, now: now)
-          turns += 1
-          if turns == Self.dispatchesInARow {
-            dispatchAt = now
-            return
-          }
-        }
-      }
-    } catch {
-      logger.error("jobs cannot be dispatched: \(error)")
-      dispatchAt = now + Self.retryPause
-      retryLater()
+  func tellToCancel(_ name: String, because reason: String, _ now: ContinuousClock.Instant) {
+    guard let worker = workers[name], let work = worker.work else { return }
+    if work.cancelled == nil {
+      logForJob(work.assignment.job, .notice, reason, worker: displayName(name))
+      workers[name]?.work?.cancelled = now
     }
-  }
-
-  private func give(_ job: Job, to worker: Worker, now: ContinuousClock.Instant) throws {
-    guard let settings = job.settings else {
-      return conclude(job.id, .failed("its settings are missing: submit it again"))
-    }
-    let modelFolder: String
-    do {
-      modelFolder = try models.folder(named: settings.model)
-    } catch {
-      return conclude(job.id, .failed("\(error)"))
-    }
-    let running = try spool.store.start(job.id, worker: worker.name)
-    do {
-      try spool.prepareAttempt(of: job.id)
-    } catch {
-      return conclude(
-        job.id, .attemptFailed("\(error)", sentence: { "\(error) (tried \($0) times)" }))
-    }
-    let assignment = Assignment(
-      job: job.id, settings: settings, sourcePath: spool.folders.sourcePath(of: job),
-      resultFolder: spool.folders.resultPath(of: job),
-      modelFolder: modelFolder)
-    logForJob(
-      job.id, .info, "given to \(worker.name), attempt \(running.attempts)",
-      worker: displayName(worker.name))
-    let message: Data
-    do {
-      message = try MessageCoding.encode(DaemonMessage.run(assignment))
-      guard message.count <= MessageSocket.largestFrame else {
-        throw MessagingError("its settings take \(message.count) bytes: shorten the prompts")
-      }
-    } catch {
-      return conclude(job.id, .failed("\(error)"))
-    }
-    guard send(message, toName: worker.name) else {
-      // It is not there any more; its silence or its end will be noticed, and until then it gets
-      // nothing.
-      workers[worker.name] = nil
-      _ = try spool.store.requeue(job.id, failed: false)
-      logForJob(job.id, .warning, "\(worker.name) cannot be reached; the job is queued again")
-      return
-    }
-    workers[worker.name]?.work = Worker.Work(assignment: assignment, given: now)
-    tell(running)
-  }
-
-  // MARK: Outcomes
-
-  /// Records how an attempt ended; what is final is delivered.
-  func conclude(_ id: JobID, _ outcome: Outcome) {
-    do {
-      switch outcome {
-      case .done(let figures): try finish(id, as: .done, figures: figures)
-      case .failed(let error): try finish(id, as: .failed, error: error)
-      case .cancelled: try finish(id, as: .cancelled)
-      case .attemptFailed(let error, let sentence):
-        if try spool.store.isCancelRequested(id) { return try finish(id, as: .cancelled) }
-        let failures = try spool.store.failures(of: id) + 1
-        if failures >= Self.mostFailures {
-          return try finish(id, as: .failed, error: sentence(failures))
-        }
-        logForJob(id, .warning, "attempt failed: \(error); the job is queued again")
-        let job = try spool.store.requeue(id, failed: true).job
-        pauses[id] = ContinuousClock.now + (failures == 1 ? .seconds(1) : .seconds(10))
-        tell(job)
-      }
-    } catch let error as JobStoreError {
-      logger.error("\(error)", metadata: ["job": "\(id)"])
-    } catch {
-      logger.error("how the job ended cannot be recorded yet: \(error)", metadata: ["job": "\(id)"])
-      unrecorded[id] = outcome
-      retryLater()
-    }
-  }
-
-  private func finish(
-    _ id: JobID, as state: JobState, error: String? = nil, figures: EditFigures? = nil
-  ) throws {
-    if let error { logForJob(id, .error, "failed: \(error)") }
-    _ = try spool.store.finish(id, as: state, error: error, figures: figures)
-    deliver(id)
+    _ = send(.cancel(job: work.assignment.job), to: worker)
   }
 
   // MARK: Death
@@ -266,39 +200,66 @@ extension Daemon {
   func workerProcessEnded(_ ended: WorkerProcesses.Ended) {
     logger.warning(
       "worker process \(ended.pid) \(ended.how)", metadata: ["worker": "\(ended.name)"])
-    if let worker = workers[ended.name], worker.pid == ended.pid { lose(worker, how: ended.how) }
+    if let worker = workers[ended.name], worker.pid == ended.pid {
+      lose(worker, how: ended.how, isOwnFault: !ended.isKilledFromOutside)
+    }
   }
 
   /// Forgets a worker, and queues its job again.
-  private func lose(_ worker: Worker, how: String) {
+  /// - Parameter isOwnFault: Not where somebody killed it: that says nothing about the job.
+  private func lose(_ worker: Worker, how: String, isOwnFault: Bool = true) {
+    let now = ContinuousClock.now
     workers[worker.name] = nil
-    guard let job = worker.work?.assignment.job else { return }
-    logForJob(job, .warning, "\(worker.name) died: it \(how)", worker: displayName(worker.name))
-    conclude(
-      job,
-      .attemptFailed(
+    guard let work = worker.work else { return }
+    leave(work)
+    logForJob(
+      work.assignment.job, .warning,
+      "\(worker.name) died: it \(how); \(Self.loss(of: work, now: now))",
+      worker: displayName(worker.name))
+    let outcome: Outcome
+    if let exceeded = work.exceeded {
+      outcome = .failed(exceeded)
+    } else if isOwnFault {
+      outcome = .attemptFailed(
         "its worker died",
-        sentence: { "its worker died \($0) times while it edited this clip; see job.log" }))
+        sentence: { "its worker died \($0) times while it edited this clip; see job.log" })
+    } else {
+      outcome = .interrupted("its worker was killed")
+    }
+    conclude(work.assignment.job, outcome, Attempt(work, now: now))
   }
 
-  /// Ends a running job's attempt that nobody is at fault for.
-  func takeBack(_ id: JobID) throws {
-    if try spool.store.isCancelRequested(id) { return conclude(id, .cancelled) }
-    tell(try spool.store.requeue(id, failed: false).job)
-    logForJob(id, .notice, "the job is queued again")
+  /// What the next attempt will do again.
+  private static func loss(of work: Worker.Work, now: ContinuousClock.Instant) -> String {
+    func place(_ progress: EditProgress) -> String {
+      "\(progress.stage.rawValue) \(progress.step)/\(progress.steps)"
+    }
+    let last = work.progress.map(place) ?? "nothing"
+    let since = work.checkpoint.map { now - $0.at } ?? (now - work.began)
+    let seconds = String(format: "%.1f", since / .seconds(1))
+    return work.checkpoint.map {
+      "last progress \(last), checkpoint \(seconds) s ago at \(place($0.progress))"
+    } ?? "last progress \(last), no checkpoint in the \(seconds) s of this attempt"
   }
 
-  /// Kills or forgets workers that are silent, or do not end what they were told to cancel.
+  /// Kills or forgets workers that are silent, exceed a limit, or do not end what they were told to
+  /// cancel.
   func loseFailing(now: ContinuousClock.Instant) {
     for worker in workers.values {
+      holdToLimits(worker, now: now)
       let reason: String
       if now - worker.lastHeard > WorkerTimes.silence {
         reason = "was silent for \(Int(WorkerTimes.silence / .seconds(1))) s"
       } else if let cancelled = worker.work?.cancelled, now - cancelled > WorkerTimes.cancellation {
         reason = "did not cancel its job within \(Int(WorkerTimes.cancellation / .seconds(1))) s"
+      } else if let exceeded = workers[worker.name]?.work?.exceeded, worker.work?.cancelled == nil,
+        workers[worker.name]?.work?.cancelled == nil
+      {
+        reason = exceeded
       } else {
         continue
       }
+      guard let worker = workers[worker.name] else { continue }
       let isOwn = processes.pid(of: worker.name) == worker.pid
       logger.warning(
         "worker \(reason), and is \(isOwn ? "killed" : "forgotten")",
@@ -312,6 +273,23 @@ extension Daemon {
         "worker process \(process.pid) does not answer, and is killed",
         metadata: ["worker": "\(process.name)"])
       processes.kill(process.name)
+    }
+  }
+
+  private func holdToLimits(_ worker: Worker, now: ContinuousClock.Instant) {
+    guard let work = worker.work, work.exceeded == nil else { return }
+    if let limit = configuration.limits.runTime, work.ranBefore + work.ran(until: now) > limit {
+      let sentence =
+        "it ran for longer than the limit 'run_time' of \(durationText(seconds: limit)): choose fewer 'frames' or 'steps' or a smaller 'size', or ask the operator to raise the limit"
+      workers[worker.name]?.work?.exceeded = sentence
+      tellToCancel(worker.name, because: "to be ended: \(sentence)", now)
+    }
+    if let limit = configuration.limits.workerMemory,
+      processes.pid(of: worker.name) == worker.pid,
+      let bytes = MemoryUse.privateBytes(of: worker.pid), bytes > limit
+    {
+      workers[worker.name]?.work?.exceeded =
+        "its worker took \(bytes >> 20) MiB, above the limit 'worker_memory' of \(limit >> 20) MiB: choose fewer 'frames' or a smaller 'size', or ask the operator to raise the limit"
     }
   }
 }

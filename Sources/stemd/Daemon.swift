@@ -11,28 +11,39 @@ final class Daemon {
   /// Between two attempts at something that failed for a reason outside (disk full, outbox not
   /// writable).
   static let retryPause = Duration.seconds(10)
-  /// Attempts of one job that may fail.
+  /// Attempts of one job that may fail without getting any further.
   static let mostFailures = 3
   /// Jobs that are given to workers, or fail at that, in one turn.
   static let dispatchesInARow = 16
   /// Messages of one socket that are handled before the others get their turn.
   private static let messagesInARow = 256
 
+  /// What `status` shows of many workers; `workers` shows all.
+  static let mostWorkersInStatus = 1000
+
   let spool: Spool
   let models: ModelFolders
+  let configuration: Configuration
   let logger: Logger
   let started = Date()
-  let controlSocket: MessageSocket
-  let workerSocket: MessageSocket
+  /// The first one is for this machine.
+  let controlSockets: [MessageSocket]
+  let workerSockets: [MessageSocket]
   let processes: WorkerProcesses
+  let background: BackgroundWork
   private let signals: SignalDescriptor
-  private let workerPlaces: Int
 
+  var mode: DaemonMode
   var inbox: Inbox?
   /// Found, and not yet claimed: many are claimed over several turns.
   var readyClips: [ReadyClip] = []
   var workers: [String: Worker] = [:]
   var watchers = Watchers()
+  var uploads = OpenUploads()
+  var localUsers = LocalUsers()
+  var pendingSubmissions: [PendingSubmission] = []
+  var pendingBytes = 0
+  var turns = JobTurns()
   /// When a job whose attempt failed may be tried again.
   var pauses: [JobID: ContinuousClock.Instant] = [:]
   /// No worker gets a job any more, and none that introduces itself is kept.
@@ -40,44 +51,53 @@ final class Daemon {
   /// Outcomes that the store could not take, for later.
   var unrecorded: [JobID: Outcome] = [:]
   var retryAt: ContinuousClock.Instant?
+  /// Something has changed since the idle workers were last offered jobs.
+  var mayDispatch = true
   /// Not before this is a job given to a worker.
   var dispatchAt: ContinuousClock.Instant?
+  /// The limit that keeps new work out at present, as it was reported.
+  var holdsBack: Refusal?
   var workerComplaints = LogThrottle()
   var controlComplaints = LogThrottle()
   private var serviceManager = ServiceManager()
   private var inboxRetryAt: ContinuousClock.Instant?
-  private var lastAttended = ContinuousClock.now
+  private var lastJudged = ContinuousClock.now
   private var nextTick = ContinuousClock.now
 
   /// Opens everything, and puts right what a crash left.
   init(
-    root: URL, models: ModelFolders, workerProgram: WorkerProgram, workers: Int,
+    root: URL, models: ModelFolders, workerProgram: WorkerProgram, configuration: Configuration,
     signals: SignalDescriptor, logger: Logger
   ) throws {
     self.models = models
+    self.configuration = configuration
     self.logger = logger
     self.signals = signals
-    workerPlaces = workers
-    spool = try Spool(root: root)
+    spool = try Spool(root: root, limits: configuration.limits.spool)
     for repair in try spool.reconcile() {
       logger.notice("\(repair.message)", metadata: repair.job.map { ["job": "\($0)"] })
     }
+    mode = try spool.store.mode
     inbox = try Inbox(folder: spool.folders.inbox)
+    background = try BackgroundWork()
     let context = try MessagingContext()
-    controlSocket = try MessageSocket(.router, context: context)
-    try controlSocket.bind(spool.folders.controlEndpoint)
-    workerSocket = try MessageSocket(.router, context: context)
+    let control = try MessageSocket(.router, context: context)
+    try control.bind(spool.folders.controlEndpoint)
+    controlSockets = [control]
+    let local = try MessageSocket(.router, context: context)
     // Workers are this daemon's own processes: nobody else has business there.
-    try workerSocket.bind(spool.folders.workerEndpoint, mode: 0o600)
+    try local.bind(spool.folders.workerEndpoint, mode: 0o600)
+    workerSockets = [local]
     processes = WorkerProcesses(
-      count: workers, program: workerProgram, endpoint: spool.folders.workerEndpoint,
-      logger: logger, now: .now)
+      count: configuration.workers, program: workerProgram,
+      endpoint: spool.folders.workerEndpoint, logger: logger, now: .now)
   }
 
   func run() throws {
     let counts = try spool.store.countsByState()
+    let paused = mode == .paused ? "; it is paused: 'stemctl resume' ends that" : ""
     logger.notice(
-      "stemd \(Stemd.version) serves \(displayName(spool.folders.rootPath)); workers: \(workerPlaces), jobs queued: \(counts[.queued] ?? 0)"
+      "stemd \(Stemd.version) serves \(displayName(spool.folders.rootPath)); workers: \(configuration.workers), jobs queued: \(counts[.queued] ?? 0)\(paused)"
     )
     retryLater(.zero)
     serviceManager.tell("READY=1")
@@ -87,22 +107,26 @@ final class Daemon {
 
   private func turn() throws {
     let now = ContinuousClock.now
+    let sockets = workerSockets + controlSockets
     var sources: [Poller.Source] = [
-      .descriptor(signals.descriptor), .socket(workerSocket), .socket(controlSocket),
+      .descriptor(signals.descriptor), .descriptor(background.descriptor),
     ]
+    sources += sockets.map { .socket($0) }
     if let inbox { sources.append(.descriptor(inbox.descriptor)) }
     let ready = try Poller.wait(
       for: sources, milliseconds: milliseconds(until: nextDeadline, from: now))
     // First the messages: a worker's last words before its end may be that it is done.
-    if ready[1] { try takeMessages(workerSocket, workerMessage) }
+    try takeWorkerMessages()
     if ready[0] { takeSignals() }
-    if ready[2] { try takeMessages(controlSocket, controlMessage) }
+    if ready[1] { background.finish() }
+    try takeControlMessages()
     attend()
   }
 
   /// Everything that is done in every turn, whatever woke the loop.
   private func attend() {
     let now = ContinuousClock.now
+    acceptPending()
     judgeWorkers(now: now)
     processes.startDue(now: now)
     lookIntoInbox()
@@ -113,16 +137,19 @@ final class Daemon {
     if now >= nextTick {
       nextTick = now + .seconds(1)
       watchers.removeExpired(now: now)
+      uploads.removeIdle(now: now)
       showStatus()
+      endIfDrained()
     }
     serviceManager.signOfLife(now: now)
   }
 
   private func judgeWorkers(now: ContinuousClock.Instant) {
+    guard now - lastJudged > .milliseconds(200) else { return }
     // If this process itself stood still, its workers' silence says nothing about them: what they
     // said is not read yet.
-    let stoodStill = now - lastAttended > .seconds(3)
-    lastAttended = now
+    let stoodStill = now - lastJudged > .seconds(3)
+    lastJudged = now
     if stoodStill {
       for name in workers.keys { workers[name]?.lastHeard = now }
     } else {
@@ -133,8 +160,8 @@ final class Daemon {
   private var nextDeadline: ContinuousClock.Instant {
     [
       nextTick, inbox?.nextDeadline, inbox == nil ? inboxRetryAt : nil, processes.nextStart,
-      retryAt, watchers.nextEvent,
-      pauses.values.min(), serviceManager.nextSign, dispatchAt, readyClips.isEmpty ? nil : .now,
+      retryAt, watchers.nextEvent, pauses.values.min(), serviceManager.nextSign, dispatchAt,
+      readyClips.isEmpty || !mayClaim ? nil : .now, hasEnoughPending ? .now : nil,
     ].compactMap { $0 }.min() ?? nextTick
   }
 
@@ -144,10 +171,21 @@ final class Daemon {
     max(0, Int(((deadline - now) / .milliseconds(1)).rounded(.up)))
   }
 
-  private func takeMessages(_ socket: MessageSocket, _ take: ([Data]) -> Void) throws {
-    for _ in 0..<Self.messagesInARow {
-      guard let frames = try socket.receive() else { return }
-      take(frames)
+  private func takeWorkerMessages() throws {
+    for (index, socket) in workerSockets.enumerated() {
+      for _ in 0..<Self.messagesInARow {
+        guard let message = try socket.receiveFromPeer() else { break }
+        workerMessage(message, onSocket: index)
+      }
+    }
+  }
+
+  private func takeControlMessages() throws {
+    for (index, socket) in controlSockets.enumerated() {
+      for _ in 0..<Self.messagesInARow where !hasEnoughPending {
+        guard let message = try socket.receiveFromPeer() else { break }
+        controlMessage(message, onSocket: index)
+      }
     }
   }
 
@@ -238,9 +276,12 @@ final class Daemon {
 
   private func showStatus() {
     guard let counts = try? spool.store.countsByState() else { return }
-    var status =
+    var status = mode == .running ? "" : "\(mode.rawValue): "
+    status +=
       "\(counts[.queued] ?? 0) queued, \(counts[.running] ?? 0) running, \(counts[.done] ?? 0) done, \(counts[.failed] ?? 0) failed"
-    for work in workers.values.sorted(by: { $0.name < $1.name }).compactMap(\.work) {
+    let shown = 4
+    let busy = workers.values.filter { $0.work?.progress != nil }.sorted { $0.name < $1.name }
+    for work in busy.prefix(shown).compactMap(\.work) {
       guard let progress = work.progress else { continue }
       status +=
         "; \(work.assignment.job): \(progress.stage.rawValue) \(progress.step)/\(progress.steps)"
@@ -248,12 +289,14 @@ final class Daemon {
         status += ", \(Int(max(0, min(seconds, 1e9)).rounded())) s left"
       }
     }
+    if busy.count > shown { status += "; and \(busy.count - shown) more" }
     serviceManager.show(status)
   }
 
   /// Tells the workers to stop, waits for them, and leaves their jobs queued.
   private func stop() throws {
     serviceManager.tell("STOPPING=1")
+    acceptPending()
     processes.stop()
     for (name, worker) in workers where processes.pid(of: name) == worker.pid {
       _ = send(.stop, to: worker)
@@ -267,17 +310,17 @@ final class Daemon {
         isKilled = true
         processes.killAll()
       }
-      let ready = try Poller.wait(
-        for: [.descriptor(signals.descriptor), .socket(workerSocket)],
+      _ = try Poller.wait(
+        for: [.descriptor(signals.descriptor)] + workerSockets.map { .socket($0) },
         milliseconds: now >= deadline ? 100 : milliseconds(until: deadline, from: now))
       // Its last words may be that it is done.
-      if ready[1] { try takeMessages(workerSocket, workerMessage) }
+      try takeWorkerMessages()
       for ended in processes.reap(now: .now) {
         logger.info("worker \(ended.how)", metadata: ["worker": "\(ended.name)"])
       }
       _ = signals.read()
     }
-    try takeMessages(workerSocket, workerMessage)
+    try takeWorkerMessages()
     for job in try spool.store.jobs(in: [.running]) where unrecorded[job.id] == nil {
       try takeBack(job.id)
     }

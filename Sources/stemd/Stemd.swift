@@ -19,8 +19,15 @@ struct Stemd: ParsableCommand {
       valueName: "dir"))
   var root = "/var/spool/stemd"
 
-  @Option(help: "How many videos are edited at the same time.")
-  var workers = 1
+  @Option(
+    help: ArgumentHelp(
+      "The configuration. (default: \(Configuration.defaultPath), if there is one)",
+      valueName: "file"))
+  var config: String?
+
+  @Option(
+    help: "How many videos are edited at the same time by workers of this daemon. (default: 1)")
+  var workers: Int?
 
   @Option(
     help:
@@ -34,8 +41,22 @@ struct Stemd: ParsableCommand {
       valueName: "dir"))
   var models: String?
 
-  @Option(help: ArgumentHelp("The model of jobs that name none.", valueName: "name"))
-  var defaultModel = ModelFolders.ownModel
+  @Option(
+    help: ArgumentHelp(
+      "The model of jobs that name none. (default: \(ModelFolders.ownModel))", valueName: "name"))
+  var defaultModel: String?
+
+  @Option(help: "Seconds between two checkpoints of a job. (default: 5)")
+  var checkpointInterval: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "A tcp endpoint for clients with a key, such as tcp://0.0.0.0:7070.", valueName: "endpoint"))
+  var listen: String?
+
+  @Option(
+    help: ArgumentHelp("A tcp endpoint for workers with a key.", valueName: "endpoint"))
+  var listenWorkers: String?
 
   @Option(
     help: ArgumentHelp(
@@ -44,16 +65,42 @@ struct Stemd: ParsableCommand {
 
   func validate() throws {
     guard !root.isEmpty else { throw ValidationError("--root takes a folder, not an empty text.") }
-    guard (1...256).contains(workers) else {
-      throw ValidationError("--workers takes a whole number from 1 to 256, not \(workers).")
+    if let workers, !(0...256).contains(workers) {
+      throw ValidationError("--workers takes a whole number from 0 to 256, not \(workers).")
     }
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads takes a whole number from 1 to 1024, not \(threads).")
     }
-    guard !defaultModel.isEmpty, !defaultModel.hasPrefix("."), !defaultModel.contains("/") else {
+    if let name = defaultModel, name.isEmpty || name.hasPrefix(".") || name.contains("/") {
       throw ValidationError(
-        "--default-model takes the plain name of a folder among the models, not '\(defaultModel)'.")
+        "--default-model takes the plain name of a folder among the models, not '\(name)'.")
     }
+    if let seconds = checkpointInterval, !(0...86400).contains(seconds) {
+      throw ValidationError("--checkpoint-interval takes seconds from 0 to 86400, not \(seconds).")
+    }
+    for endpoint in [listen, listenWorkers].compactMap({ $0 }) where !endpoint.hasPrefix("tcp://") {
+      throw ValidationError(
+        "--listen and --listen-workers take an endpoint such as tcp://0.0.0.0:7070, not '\(endpoint)'."
+      )
+    }
+  }
+
+  /// The file's settings, and the command line's before them.
+  private func configuration() throws -> Configuration {
+    var configuration = Configuration()
+    if let path = config {
+      configuration = try Configuration(file: path)
+    } else if access(Configuration.defaultPath, F_OK) == 0 {
+      configuration = try Configuration(file: Configuration.defaultPath)
+    }
+    if let workers { configuration.workers = workers }
+    if let threads { configuration.threads = threads }
+    if let models { configuration.models = models }
+    if let defaultModel { configuration.defaultModel = defaultModel }
+    if let checkpointInterval { configuration.checkpointInterval = checkpointInterval }
+    if let listen { configuration.listen = listen }
+    if let listenWorkers { configuration.listenWorkers = listenWorkers }
+    return configuration
   }
 
   func run() throws {
@@ -65,17 +112,20 @@ struct Stemd: ParsableCommand {
     bootstrapLogging(program: "stemd")
     let logger = Logger(label: "stemd")
     do {
+      let configuration = try configuration()
       let daemon = try Daemon(
         root: URL(filePath: root, directoryHint: .isDirectory),
         models: ModelFolders(
-          path: models.map { URL(filePath: $0).path(percentEncoded: false) }
+          path: configuration.models.map { URL(filePath: $0).path(percentEncoded: false) }
             ?? ModelFolders.defaultPath(),
-          defaultName: defaultModel),
+          defaultName: configuration.defaultModel),
         workerProgram: WorkerProgram(
           path: workerProgram.map { URL(filePath: $0).path(percentEncoded: false) } ?? ModelFolders
             .executableFolder + "/stem-worker",
-          threads: threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / workers)),
-        workers: workers, signals: signals, logger: logger)
+          threads: configuration.threads
+            ?? max(
+              1, ProcessInfo.processInfo.activeProcessorCount / max(1, configuration.workers))),
+        configuration: configuration, signals: signals, logger: logger)
       try daemon.run()
     } catch {
       logger.critical("\(error)")

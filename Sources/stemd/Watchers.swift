@@ -8,46 +8,61 @@ struct Watchers {
   static let pause = Duration.milliseconds(100)
 
   private struct Watcher {
-    /// `nil`: of all jobs.
-    var jobs: Set<JobID>?
+    var client: Client
+    /// The names of the requests, by job; `nil` is the watch of all jobs.
+    var requests: [JobID?: String?] = [:]
     var until: ContinuousClock.Instant
+    /// Events since the last one that could be sent.
+    var missed = 0
   }
 
-  private var watchers: [Data: Watcher] = [:]
+  private var watchers: [ClientAddress: Watcher] = [:]
   private var lastEvents: [JobID: ContinuousClock.Instant] = [:]
   private var postponed: Set<JobID> = []
+  /// Events that could not be sent, of all watchers.
+  private(set) var eventsMissed = 0
 
   var isEmpty: Bool { watchers.isEmpty }
 
   /// - Returns: whether this is news; otherwise the lease was renewed.
-  mutating func add(_ client: Data, job: JobID?, now: ContinuousClock.Instant) -> Bool {
-    var watcher = watchers[client] ?? Watcher(jobs: [], until: now)
-    let isNew: Bool
-    if let job {
-      // Who watches all watches this one.
-      isNew = watcher.jobs?.insert(job).inserted ?? false
-    } else {
-      isNew = watcher.jobs != nil
-      watcher.jobs = nil
-    }
-    watchers[client] = watcher
-    renew(client, now: now)
+  mutating func add(_ asker: Asker, job: JobID?, now: ContinuousClock.Instant) -> Bool {
+    var watcher = watchers[asker.address] ?? Watcher(client: asker.client, until: now)
+    // Events bear the name of the request that began the watch.
+    let isNew = watcher.requests[job] == nil
+    if isNew { watcher.requests[job] = .some(asker.id) }
+    watchers[asker.address] = watcher
+    renew(asker.address, now: now)
     return isNew
   }
 
-  mutating func renew(_ client: Data, now: ContinuousClock.Instant) {
+  mutating func renew(_ client: ClientAddress, now: ContinuousClock.Instant) {
     watchers[client]?.until = now + .seconds(Watching.lease)
   }
 
-  mutating func remove(_ client: Data) { watchers[client] = nil }
+  mutating func remove(_ client: ClientAddress) { watchers[client] = nil }
 
   mutating func removeExpired(now: ContinuousClock.Instant) {
     watchers = watchers.filter { $0.value.until > now }
     lastEvents = lastEvents.filter { now - $0.value < Self.pause }
   }
 
-  func clients(of job: JobID) -> [Data] {
-    watchers.filter { $0.value.jobs?.contains(job) ?? true }.map(\.key)
+  /// Whoever is to be told of the job, and how many events each has missed.
+  func watchers(of job: Job) -> [(asker: Asker, missed: Int)] {
+    watchers.values.compactMap { watcher in
+      guard let id = watcher.requests[job.id] ?? watcher.requests[nil],
+        watcher.client.mayTouch(job)
+      else { return nil }
+      return (Asker(client: watcher.client, id: id), watcher.missed)
+    }
+  }
+
+  mutating func note(isSent: Bool, to client: ClientAddress) {
+    if isSent {
+      watchers[client]?.missed = 0
+    } else {
+      watchers[client]?.missed += 1
+      eventsMissed += 1
+    }
   }
 
   /// Whether an event that says only how far a job is may go out now; otherwise it is due later.

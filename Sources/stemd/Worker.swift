@@ -3,27 +3,42 @@ import Foundation
 import JobQueue
 import Messaging
 
-/// A worker that has introduced itself, the daemon's own or one that was started by hand.
+/// A worker that has introduced itself, the daemon's own or another.
 struct Worker {
   let name: String
   let pid: pid_t
   let threads: Int
+  /// Which of the daemon's worker sockets it is connected to; the first one is for this machine.
+  let socket: Int
+  /// Whether it sees the spool's files itself.
+  let seesSpool: Bool
   var lastHeard: ContinuousClock.Instant
   var work: Work?
 
   /// The job that it was given.
   struct Work {
     let assignment: Assignment
+    let client: String
+    let began: ContinuousClock.Instant
+    /// Seconds that the job ran in earlier attempts.
+    let ranBefore: Double
     var given: ContinuousClock.Instant
     var progress: EditProgress?
+    /// Where the last checkpoint of this attempt stands, and since when.
+    var checkpoint: (progress: EditProgress, at: ContinuousClock.Instant)?
     /// When it was told to cancel it.
     var cancelled: ContinuousClock.Instant?
+    /// The limit that it exceeded, as a sentence.
+    var exceeded: String?
+
+    func ran(until now: ContinuousClock.Instant) -> Double { (now - began) / .seconds(1) }
   }
 
   var identity: Data { Data(name.utf8) }
   var status: WorkerStatus {
     WorkerStatus(
-      name: name, pid: pid, threads: threads, job: work?.assignment.job, progress: work?.progress)
+      name: name, pid: pid, threads: threads, remote: !seesSpool, job: work?.assignment.job,
+      progress: work?.progress)
   }
 }
 

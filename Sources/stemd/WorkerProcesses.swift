@@ -16,6 +16,8 @@ final class WorkerProcesses {
     var pid: pid_t
     /// "exited with status 1", "was killed by signal 9 (Killed)".
     var how: String
+    /// Somebody else killed it: neither this daemon nor the kernel for want of memory.
+    var isKilledFromOutside: Bool
   }
 
   private let program: WorkerProgram
@@ -23,6 +25,8 @@ final class WorkerProcesses {
   private let logger: Logger
   private var places: [Place]
   private var isStopping = false
+  /// Processes that the kernel had killed for want of memory when that was last looked at.
+  private var knownKills = MemoryUse.killsForWantOfMemory
 
   init(
     count: Int, program: WorkerProgram, endpoint: String, logger: Logger,
@@ -31,7 +35,7 @@ final class WorkerProcesses {
     self.program = program
     self.endpoint = endpoint
     self.logger = logger
-    places = (1...count).map { Place(name: "worker-\($0)", startAt: now) }
+    places = (0..<count).map { Place(name: "worker-\($0 + 1)", startAt: now) }
   }
 
   /// When `startDue` has something to start.
@@ -72,7 +76,13 @@ final class WorkerProcesses {
       guard let process = places[index].process else { continue }
       var status: Int32 = 0
       guard waitpid(process.pid, &status, WNOHANG) == process.pid else { continue }
-      ended.append(Ended(name: places[index].name, pid: process.pid, how: Self.describe(status)))
+      let kills = MemoryUse.killsForWantOfMemory
+      let isOutside = status & 0x7f == SIGKILL && !process.isKilled && kills == knownKills
+      knownKills = kills
+      ended.append(
+        Ended(
+          name: places[index].name, pid: process.pid, how: Self.describe(status),
+          isKilledFromOutside: isOutside))
       places[index].process = nil
       if now - process.started >= WorkerTimes.youth {
         places[index].pause = WorkerTimes.restartPauses.lowerBound

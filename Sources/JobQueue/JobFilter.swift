@@ -1,0 +1,53 @@
+import GRDB
+
+/// Which jobs a list is to have; all conditions must hold.
+public struct JobFilter: Sendable, Equatable {
+  public enum Order: String, Codable, Sendable { case newest, oldest }
+
+  /// `nil`: any.
+  public var states: [JobState]?
+  public var client: String?
+  /// The beginning of the job's name.
+  public var name: String?
+  /// Ids, exclusive.
+  public var after: JobID?
+  public var before: JobID?
+  /// Which ones, where there are more than `limit`.
+  public var order: Order
+  public var limit: Int
+
+  public init(
+    states: [JobState]? = nil, client: String? = nil, name: String? = nil, after: JobID? = nil,
+    before: JobID? = nil, order: Order = .newest, limit: Int = 100
+  ) {
+    self.states = states
+    self.client = client
+    self.name = name
+    self.after = after
+    self.before = before
+    self.order = order
+    self.limit = limit
+  }
+}
+
+extension JobStore {
+  /// In the order of acceptance.
+  /// - Returns: `more`: whether there are others that fit, beyond the limit.
+  public func jobs(matching filter: JobFilter) throws -> (jobs: [Job], more: Bool) {
+    let states = (filter.states ?? JobState.allCases).map(\.rawValue)
+    var request = JobRecord.filter(states.contains(Column("state")))
+    if let client = filter.client { request = request.filter(Column("client") == client) }
+    if let name = filter.name {
+      request = request.filter(sql: "substr(name, 1, length(?)) = ?", arguments: [name, name])
+    }
+    if let after = filter.after { request = request.filter(Column("id") > after.rawValue) }
+    if let before = filter.before { request = request.filter(Column("id") < before.rawValue) }
+    let limit = max(0, filter.limit)
+    let isNewest = filter.order == .newest
+    let records = try database.unsafeRead {
+      try request.order(isNewest ? Column("id").desc : Column("id")).limit(limit + 1).fetchAll($0)
+    }
+    let jobs = records.prefix(limit).compactMap(\.job)
+    return (isNewest ? jobs.reversed() : jobs, records.count > limit)
+  }
+}

@@ -1,0 +1,68 @@
+import Foundation
+import GRDB
+
+/// What the store can tell about all jobs since it was made.
+public struct JobStatistics: Codable, Sendable, Equatable {
+  public struct Share: Codable, Sendable, Equatable {
+    public var queued = 0
+    public var running = 0
+  }
+
+  public var jobs: [String: Int]
+  /// Of clients with jobs that are not at their end.
+  public var clients: [String: Share]
+  public var oldestQueuedSeconds: Double?
+  public var attempts: Int
+  /// By stage, of jobs that are done.
+  public var seconds: [String: Double]
+  public var inversionsReused: Int
+
+  enum CodingKeys: String, CodingKey {
+    case jobs, clients, attempts, seconds
+    case oldestQueuedSeconds = "oldest_queued_seconds"
+    case inversionsReused = "inversions_reused"
+  }
+}
+
+extension JobStore {
+  public func statistics(now: Date = Date()) throws -> JobStatistics {
+    let counts = try countsByState()
+    return try database.unsafeRead { database in
+      var clients: [String: JobStatistics.Share] = [:]
+      for row in try Row.fetchAll(
+        database,
+        sql:
+          "SELECT client, state, COUNT(*) AS count FROM job WHERE state IN ('queued', 'running') GROUP BY client, state"
+      ) {
+        let client: String = row["client"]
+        let count: Int = row["count"]
+        if row["state"] == JobState.queued.rawValue {
+          clients[client, default: .init()].queued = count
+        } else {
+          clients[client, default: .init()].running = count
+        }
+      }
+      let seconds = try Row.fetchAll(
+        database,
+        sql: """
+          SELECT part.key AS stage, SUM(part.value) AS seconds
+          FROM job, json_each(job.figures, '$.seconds') AS part WHERE state = 'done' GROUP BY part.key
+          """)
+      let oldest = try Date.fetchOne(
+        database, sql: "SELECT MIN(submitted) FROM job WHERE state = 'queued'")
+      return JobStatistics(
+        jobs: Dictionary(uniqueKeysWithValues: counts.map { ($0.key.rawValue, $0.value) }),
+        clients: clients,
+        // A clock that was set back makes nobody wait a negative time.
+        oldestQueuedSeconds: oldest.map { max(0, now.timeIntervalSince($0)) },
+        attempts: try Int.fetchOne(database, sql: "SELECT TOTAL(attempts) FROM job") ?? 0,
+        seconds: Dictionary(
+          uniqueKeysWithValues: seconds.map { ($0["stage"] as String, $0["seconds"] as Double) }),
+        inversionsReused: try Int.fetchOne(
+          database,
+          sql:
+            "SELECT COUNT(*) FROM job WHERE state = 'done' AND json_extract(figures, '$.inversion_reused')"
+        ) ?? 0)
+    }
+  }
+}

@@ -1,0 +1,70 @@
+import Foundation
+import Glibc
+
+/// A file of a result, as a client may fetch it.
+public struct ResultFile: Codable, Sendable, Equatable {
+  public var name: String
+  public var bytes: Int
+  public init(name: String, bytes: Int) { (self.name, self.bytes) = (name, bytes) }
+}
+
+/// Reading what lies in the outbox, where people may do as they like: nothing but regular files in
+/// the job's own folder is read.
+extension Spool {
+  /// - Throws: `Refusal` where there is no result, or not any more.
+  public func resultFiles(of job: Job) throws -> [ResultFile] {
+    let folder = try deliveredFolder(of: job)
+    return try Outbox.regularFiles(in: folder).filter { !DroppedName.isTemporary($0) }.compactMap {
+      name in
+      try FileSystem.status(folder + "/" + name).map {
+        ResultFile(name: name, bytes: Int($0.size))
+      }
+    }
+  }
+
+  /// - Returns: at most `length` bytes from `offset` on, and the file's size.
+  /// - Throws: `Refusal`
+  public func readResult(_ file: String, of job: Job, offset: Int, length: Int) throws -> (
+    bytes: Data, size: Int
+  ) {
+    let folder = try deliveredFolder(of: job)
+    let missing = Refusal(
+      .notFound, "the result of job \(job.id) has no file '\(displayName(String(file.prefix(80))))'"
+    )
+    guard !file.isEmpty, !file.utf8.contains(0x2f), !file.utf8.contains(0), file != "..",
+      file != "."
+    else { throw missing }
+    let descriptor = open(folder + "/" + file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else { throw missing }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { throw missing }
+    var bytes = Data(count: max(0, min(length, Int(status.st_size) - offset)))
+    var filled = 0
+    while filled < bytes.count {
+      let count = bytes.withUnsafeMutableBytes {
+        pread(descriptor, $0.baseAddress! + filled, $0.count - filled, off_t(offset + filled))
+      }
+      guard count >= 0 else {
+        if errno == EINTR { continue }
+        throw FileError("read", folder + "/" + file)
+      }
+      if count == 0 { break }
+      filled += count
+    }
+    return (bytes.prefix(filled), Int(status.st_size))
+  }
+
+  private func deliveredFolder(of job: Job) throws -> String {
+    guard let name = job.outboxName else {
+      throw Refusal(
+        .state, "job \(job.id) is \(job.state.rawValue), and has no result in the outbox yet")
+    }
+    let folder = folders.outboxPath + "/" + name
+    guard try FileSystem.status(folder)?.isFolder == true else {
+      throw Refusal(
+        .notFound, "the folder \(displayName(name)) of job \(job.id) is not in the outbox any more")
+    }
+    return folder
+  }
+}

@@ -1,0 +1,48 @@
+import Dispatch
+import Foundation
+import Messaging
+import Synchronization
+
+/// Does what may take long (copying and syncing large files) beside the event loop, and hands its
+/// end back to it.
+final class BackgroundWork: Sendable {
+  /// Made and called by the event loop only; on its way in between.
+  private struct End: @unchecked Sendable {
+    let call: ((any Error)?) -> Void
+  }
+
+  private let queue = DispatchQueue(label: "stemd.background")
+  private let ended = Mutex<[(end: End, failure: (any Error)?)]>([])
+  private let wakeUp: WakeUp
+
+  init() throws { wakeUp = try WakeUp() }
+
+  /// Readable when something has ended: call `finish` then.
+  var descriptor: Int32 { wakeUp.descriptor }
+
+  /// - Parameters:
+  ///   - work: done one after another, on a thread of its own.
+  ///   - end: called by `finish`, with what `work` threw.
+  func run(
+    _ work: @escaping @Sendable () throws -> Void, end: @escaping ((any Error)?) -> Void
+  ) {
+    let end = End(call: end)
+    queue.async {
+      var failure: (any Error)?
+      do { try work() } catch { failure = error }
+      self.ended.withLock { [failure] in $0.append((end, failure)) }
+      self.wakeUp.ring()
+    }
+  }
+
+  /// To be called by the event loop.
+  func finish() {
+    wakeUp.silence()
+    let all = ended.withLock { ended in
+      let all = ended
+      ended = []
+      return all
+    }
+    for one in all { one.end.call(one.failure) }
+  }
+}

@@ -1,0 +1,35 @@
+import Foundation
+import JobQueue
+import Messaging
+
+/// Where an answer goes: one of the daemon's control sockets, and a peer of it.
+struct ClientAddress: Hashable {
+  var socket: Int
+  var peer: Data
+}
+
+/// Who asks, and what that allows.
+struct Client {
+  var address: ClientAddress
+  /// `user:ada`, `key:studio`.
+  var name: String
+  /// May see and touch others' jobs, and pause, resume and drain.
+  var isOperator: Bool
+  /// On this machine, where it sees the inbox.
+  var isLocal: Bool
+
+  func mayTouch(_ job: Job) -> Bool { isOperator || job.client == name }
+}
+
+/// The names of this machine's users, looked up once each.
+struct LocalUsers {
+  private var names: [uid_t: String] = [:]
+
+  mutating func name(of user: uid_t?) -> String {
+    guard let user else { return "user:unknown" }
+    if let name = names[user] { return name }
+    let name = ClientName.user(user)
+    names[user] = name
+    return name
+  }
+}

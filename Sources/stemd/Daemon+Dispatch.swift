@@ -1,0 +1,115 @@
+import Foundation
+import JobQueue
+import Logging
+import Messaging
+
+extension Daemon {
+  /// Gives the idle workers the jobs whose turn it is, some at a time, begun by one commit.
+  func dispatch() {
+    let now = ContinuousClock.now
+    let waiting = pauses.count
+    pauses = pauses.filter { $0.value > now }
+    if pauses.count < waiting { mayDispatch = true }
+    if let dispatchAt, now < dispatchAt { return }
+    dispatchAt = nil
+    guard mode == .running, mayDispatch, !isStopping else { return }
+    var idle = workers.values.filter { $0.work == nil }.sorted { $0.name < $1.name }
+    guard !idle.isEmpty else { return }
+    guard hasRoom(forQueue: false) else {
+      dispatchAt = now + .seconds(2)
+      return
+    }
+    idle = Array(idle.prefix(Self.dispatchesInARow))
+    do {
+      let chosen = try chooseJobs(for: idle)
+      // With fewer jobs than workers, the others wait for something to change.
+      mayDispatch = chosen.count == idle.count
+      guard !chosen.isEmpty else { return }
+      let running = try spool.store.start(chosen.map { ($0.job.id, $0.worker.name) })
+      for (choice, job) in zip(chosen, running) { give(job, to: choice.worker, now: now) }
+      if mayDispatch { dispatchAt = now }
+    } catch {
+      logger.error("jobs cannot be dispatched: \(error)")
+      dispatchAt = now + Self.retryPause
+      retryLater()
+    }
+  }
+
+  private func chooseJobs(for idle: [Worker]) throws -> [(worker: Worker, job: Job)] {
+    var excluded = Set(pauses.keys).union(unrecorded.keys)
+    var turns = turns
+    var chosen: [(worker: Worker, job: Job)] = []
+    for worker in idle {
+      guard let job = try spool.store.nextQueued(by: turns, excluding: excluded) else { break }
+      excluded.insert(job.id)
+      turns.began(client: job.client)
+      chosen.append((worker, job))
+    }
+    return chosen
+  }
+
+  /// - Parameter job: running, as the store has it.
+  private func give(_ job: Job, to worker: Worker, now: ContinuousClock.Instant) {
+    func fail(_ error: any Error) { conclude(job.id, .failed("\(error)")) }
+    guard let settings = job.settings else {
+      return conclude(job.id, .failed("its settings are missing: submit it again"))
+    }
+    let model = settings.model ?? models.defaultName
+    let files: Assignment.Files
+    do {
+      let modelFolder = try worker.seesSpool ? models.folder(named: settings.model) : ""
+      do {
+        try spool.prepareAttempt(of: job.id)
+        files = try worker.seesSpool ? sharedFiles(of: job, modelFolder) : remoteFiles(of: job)
+      } catch {
+        return conclude(
+          job.id, .attemptFailed("\(error)", sentence: { "\(error) (tried \($0) times)" }))
+      }
+    } catch {
+      return fail(error)
+    }
+    var assignment = Assignment(
+      job: job.id, attempt: job.attempts, settings: settings, model: model, files: files)
+    assignment.limits = .init(
+      frames: configuration.limits.frames, framePixels: configuration.limits.framePixels,
+      memoryBytes: configuration.limits.workerMemory)
+    assignment.checkpointInterval = configuration.checkpointInterval
+    logForJob(
+      job.id, .info, "given to \(worker.name), attempt \(job.attempts)",
+      worker: displayName(worker.name))
+    let frames: [Data]
+    do {
+      frames = try MessageCoding.frames(DaemonMessage.run(assignment))
+      if let long = frames.first(where: { $0.count > MessageSocket.largestFrame }) {
+        throw MessagingError("its settings take \(long.count) bytes: shorten the prompts")
+      }
+    } catch {
+      return fail(error)
+    }
+    guard send(frames, to: worker) else {
+      // It is not there any more; its silence or its end will be noticed, and until then it gets
+      // nothing.
+      workers[worker.name] = nil
+      return attempt("the job cannot be queued again", job: job.id) {
+        _ = try spool.store.requeue(job.id, failed: false)
+        mayDispatch = true
+        logForJob(job.id, .warning, "\(worker.name) cannot be reached; the job is queued again")
+      }
+    }
+    turns.began(client: job.client)
+    workers[worker.name]?.work = Worker.Work(
+      assignment: assignment, client: job.client, began: now,
+      ranBefore: (try? spool.store.ranSeconds(of: job.id)) ?? 0, given: now)
+    tell(job)
+  }
+
+  private func sharedFiles(of job: Job, _ modelFolder: String) -> Assignment.Files {
+    .shared(
+      Assignment.SharedFiles(
+        source: spool.folders.sourcePath(of: job),
+        resultFolder: spool.folders.resultPath(of: job.id),
+        checkpointFolder: spool.folders.checkpointFolder(job.id),
+        cacheFolder: spool.folders.cachePath, cacheBytes: configuration.cacheBytes,
+        modelFolder: modelFolder))
+  }
+}

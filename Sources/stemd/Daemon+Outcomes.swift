@@ -1,0 +1,101 @@
+import EditSettings
+import Foundation
+import JobQueue
+import Logging
+import Messaging
+
+/// How a job's attempt ended.
+enum Outcome {
+  case done(EditFigures)
+  /// At once for good: the input or the request is at fault.
+  case failed(String)
+  /// This attempt only; `sentence` is what is said if it was the last one.
+  case attemptFailed(String, sentence: (Int) -> String)
+  /// This attempt only, and through no fault of the job.
+  case interrupted(String)
+  case cancelled
+}
+
+/// What an attempt took, and whether it got any further than the one before.
+struct Attempt {
+  var seconds = 0.0
+  var hasProgressed = false
+
+  init() {}
+
+  init(_ work: Worker.Work, now: ContinuousClock.Instant) {
+    (seconds, hasProgressed) = (work.ran(until: now), work.checkpoint != nil)
+  }
+}
+
+extension Daemon {
+  /// Records how an attempt ended; what is final is delivered.
+  func conclude(_ id: JobID, _ outcome: Outcome, _ attempt: Attempt = Attempt()) {
+    do {
+      switch outcome {
+      case .done(let figures): try finish(id, as: .done, figures: figures)
+      case .failed(let error): try finish(id, as: .failed, error: error)
+      case .cancelled: try finish(id, as: .cancelled)
+      case .attemptFailed(let error, let sentence):
+        if try spool.store.isCancelRequested(id) { return try finish(id, as: .cancelled) }
+        let failures = attempt.hasProgressed ? 1 : try spool.store.failures(of: id) + 1
+        if failures >= Self.mostFailures {
+          return try finish(id, as: .failed, error: sentence(failures), isQuarantined: true)
+        }
+        let pause = Self.pause(after: failures)
+        logForJob(
+          id, .warning,
+          "attempt failed: \(error); the job is queued again, and begins in \(Int(pause / .seconds(1))) s at the earliest"
+        )
+        try again(id, failed: true, attempt, pause: pause)
+      case .interrupted(let reason):
+        if try spool.store.isCancelRequested(id) { return try finish(id, as: .cancelled) }
+        logForJob(id, .notice, "interrupted: \(reason); the job is queued again")
+        try again(id, failed: false, attempt, pause: nil)
+      }
+    } catch let error as JobStoreError {
+      logger.error("\(error)", metadata: ["job": "\(id)"])
+    } catch {
+      logger.error("how the job ended cannot be recorded yet: \(error)", metadata: ["job": "\(id)"])
+      unrecorded[id] = outcome
+      retryLater()
+    }
+  }
+
+  /// Longer each time: what may pass needs time to.
+  private static func pause(after failures: Int) -> Duration {
+    failures == 1 ? .seconds(1) : .seconds(15)
+  }
+
+  private func again(_ id: JobID, failed: Bool, _ attempt: Attempt, pause: Duration?) throws {
+    let job = try spool.store.requeue(
+      id, failed: failed, ran: attempt.seconds, forgivesFailures: attempt.hasProgressed
+    ).job
+    if let pause { pauses[id] = ContinuousClock.now + pause }
+    mayDispatch = true
+    tell(job)
+  }
+
+  private func finish(
+    _ id: JobID, as state: JobState, error: String? = nil, isQuarantined: Bool = false,
+    figures: EditFigures? = nil
+  ) throws {
+    if let error { logForJob(id, .error, "failed: \(error)") }
+    if isQuarantined {
+      logForJob(
+        id, .error,
+        "quarantined after \(Self.mostFailures) attempts: 'stemctl retry \(id)' tries it again")
+    }
+    _ = try spool.store.finish(
+      id, as: state, error: error, isQuarantined: isQuarantined, figures: figures)
+    deliver(id)
+  }
+
+  /// Ends a running job's attempt that nobody is at fault for.
+  func takeBack(_ id: JobID) throws {
+    if try spool.store.isCancelRequested(id) { return conclude(id, .cancelled) }
+    mayDispatch = true
+    tell(try spool.store.requeue(id, failed: false).job)
+    logForJob(id, .notice, "the job is queued again")
+  }
+}
