@@ -219,11 +219,15 @@ enum FileSystem {
   }
 
   static func append(_ text: String, to path: String) throws {
+    try append(Data(text.utf8), to: path)
+  }
+
+  static func append(_ data: Data, to path: String) throws {
     let output = open(
       path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0o660)
     guard output >= 0 else { throw FileError("append to", path) }
     defer { close(output) }
-    try Array(text.utf8).withUnsafeBytes { try writeAll($0, to: output, path: path) }
+    try data.withUnsafeBytes { try writeAll($0, to: output, path: path) }
   }
 
   /// At most `limit` bytes of a regular file.

@@ -6,6 +6,9 @@ public struct JobStatistics: Codable, Sendable, Equatable {
   public struct Share: Codable, Sendable, Equatable {
     public var queued = 0
     public var running = 0
+    public init(queued: Int = 0, running: Int = 0) {
+      (self.queued, self.running) = (queued, running)
+    }
   }
 
   public var jobs: [String: Int]
@@ -16,6 +19,18 @@ public struct JobStatistics: Codable, Sendable, Equatable {
   /// By stage, of jobs that are done.
   public var seconds: [String: Double]
   public var inversionsReused: Int
+
+  public init(
+    jobs: [String: Int], clients: [String: Share], oldestQueuedSeconds: Double?, attempts: Int,
+    seconds: [String: Double], inversionsReused: Int
+  ) {
+    self.jobs = jobs
+    self.clients = clients
+    self.oldestQueuedSeconds = oldestQueuedSeconds
+    self.attempts = attempts
+    self.seconds = seconds
+    self.inversionsReused = inversionsReused
+  }
 
   enum CodingKeys: String, CodingKey {
     case jobs, clients, attempts, seconds

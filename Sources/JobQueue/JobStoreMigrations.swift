@@ -12,7 +12,7 @@ enum JobStoreMigrations {
     return migrator
   }
 
-  private static func createJobs(_ database: Database) throws {
+  static func createJobs(_ database: Database) throws {
     try database.create(table: "job") { table in
       table.primaryKey("id", .text)
       table.column("clip", .text).notNull().indexed()

@@ -34,25 +34,11 @@ extension Spool {
     guard !file.isEmpty, !file.utf8.contains(0x2f), !file.utf8.contains(0), file != "..",
       file != "."
     else { throw missing }
-    let descriptor = open(folder + "/" + file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-    guard descriptor >= 0 else { throw missing }
-    defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { throw missing }
-    var bytes = Data(count: max(0, min(length, Int(status.st_size) - offset)))
-    var filled = 0
-    while filled < bytes.count {
-      let count = bytes.withUnsafeMutableBytes {
-        pread(descriptor, $0.baseAddress! + filled, $0.count - filled, off_t(offset + filled))
-      }
-      guard count >= 0 else {
-        if errno == EINTR { continue }
-        throw FileError("read", folder + "/" + file)
-      }
-      if count == 0 { break }
-      filled += count
+    do {
+      return try FileSystem.readPart(folder + "/" + file, offset: offset, length: length)
+    } catch let error as FileError where error.action == "open" {
+      throw missing
     }
-    return (bytes.prefix(filled), Int(status.st_size))
   }
 
   private func deliveredFolder(of job: Job) throws -> String {
@@ -66,5 +52,34 @@ extension Spool {
         .notFound, "the folder \(displayName(name)) of job \(job.id) is not in the outbox any more")
     }
     return folder
+  }
+}
+
+extension FileSystem {
+  /// - Returns: at most `length` bytes of a regular file from `offset` on, and the file's size.
+  static func readPart(_ path: String, offset: Int, length: Int) throws -> (bytes: Data, size: Int)
+  {
+    let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError("open", path) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      throw FileError("open", path, code: EINVAL)
+    }
+    let size = Int(status.st_size)
+    var bytes = Data(count: offset < 0 || offset >= size ? 0 : min(length, size - offset))
+    var filled = 0
+    while filled < bytes.count {
+      let count = bytes.withUnsafeMutableBytes {
+        pread(descriptor, $0.baseAddress! + filled, $0.count - filled, off_t(offset + filled))
+      }
+      guard count >= 0 else {
+        if errno == EINTR { continue }
+        throw FileError("read", path)
+      }
+      if count == 0 { break }
+      filled += count
+    }
+    return (bytes.prefix(filled), size)
   }
 }

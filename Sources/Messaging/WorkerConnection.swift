@@ -69,6 +69,13 @@ public final class WorkerConnection: Sendable {
   /// kept, progress only at its newest.
   public func send(_ message: WorkerMessage) { line.send(message) }
 
+  /// The same, with the bytes that the message brings along.
+  func send(_ message: WorkerMessage, body: Data?) { line.send(message, body: body) }
+
+  func nextArrival(within timeout: DispatchTimeInterval) -> (message: DaemonMessage, body: Data?)? {
+    line.nextArrival(within: timeout)
+  }
+
   /// Ends the connection after handing over what was sent; `nextAssignment` returns `nil` from now
   /// on.
   public func close() { line.close() }

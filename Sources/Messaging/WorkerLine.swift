@@ -6,7 +6,9 @@ import Synchronization
 /// What the computing and the messaging thread of a worker share, and the messaging thread's loop.
 final class WorkerLine: Sendable {
   private struct State {
-    var outgoing: [WorkerMessage] = []
+    var outgoing: [(message: WorkerMessage, body: Data?)] = []
+    /// Answers to `get` and `put`.
+    var arrivals: [(message: DaemonMessage, body: Data?)] = []
     var assignments: [Assignment] = []
     /// The job at hand, from `nextAssignment` to its outcome.
     var current: JobID?
@@ -28,6 +30,7 @@ final class WorkerLine: Sendable {
   private let state = Mutex(State())
   private let wakeUp: WakeUp
   private let assigned = DispatchSemaphore(value: 0)
+  private let arrived = DispatchSemaphore(value: 0)
 
   init(
     endpoint: String, name: String, threads: Int, spool: Bool, silence: Double,
@@ -74,7 +77,13 @@ final class WorkerLine: Sendable {
     }
   }
 
-  func send(_ message: WorkerMessage) {
+  /// The next answer to a `get` or `put`; `nil` when none came in time.
+  func nextArrival(within timeout: DispatchTimeInterval) -> (message: DaemonMessage, body: Data?)? {
+    guard arrived.wait(timeout: .now() + timeout) == .success else { return nil }
+    return state.withLock { $0.arrivals.isEmpty ? nil : $0.arrivals.removeFirst() }
+  }
+
+  func send(_ message: WorkerMessage, body: Data? = nil) {
     state.withLock { state in
       let isAboutForgotten = state.currentIsForgotten && message.job == state.current
       if message.isOutcome, message.job == state.current {
@@ -85,11 +94,13 @@ final class WorkerLine: Sendable {
         state.currentIsForgotten = false
       }
       guard !isAboutForgotten else { return }
-      if case .progress(let job, _) = message, case .progress(job, _)? = state.outgoing.last {
+      if case .progress(let job, _) = message,
+        case .progress(job, _)? = state.outgoing.last?.message
+      {
         state.outgoing.removeLast()
       }
       if case .log = message, state.outgoing.count >= Self.mostOutgoing { return }
-      state.outgoing.append(message)
+      state.outgoing.append((message, body))
     }
     wakeUp.ring()
   }
@@ -146,8 +157,9 @@ final class WorkerLine: Sendable {
   /// - Returns: `false` if the daemon said stop.
   private func take(_ frames: [Data], _ link: borrowing Link) throws -> Bool {
     let message: DaemonMessage
+    let body: Data?
     do {
-      (message, _) = try MessageCoding.message(DaemonMessage.self, from: frames)
+      (message, body) = try MessageCoding.message(DaemonMessage.self, from: frames)
     } catch {
       note(.error, "A message from stemd was not understood. \(error)")
       return true
@@ -158,7 +170,9 @@ final class WorkerLine: Sendable {
     case .heartbeat: break
     case .introduce: try link.introduce(self)
     case .stop: return false
-    case .data, .stored, .gone: break
+    case .data, .stored, .gone:
+      state.withLock { $0.arrivals.append((message, body)) }
+      arrived.signal()
     }
     return true
   }
@@ -223,19 +237,19 @@ final class WorkerLine: Sendable {
 
     /// Hands over what the computing thread sent, as far as the socket takes it.
     mutating func sendOutgoing(of line: WorkerLine) throws {
-      while let message = line.state.withLock({
+      while let next = line.state.withLock({
         $0.outgoing.isEmpty ? nil : $0.outgoing.removeFirst()
       }) {
-        guard try send(message) else {
-          line.state.withLock { $0.outgoing.insert(message, at: 0) }
+        guard try send(next.message, body: next.body) else {
+          line.state.withLock { $0.outgoing.insert(next, at: 0) }
           return
         }
       }
     }
 
     @discardableResult
-    private mutating func send(_ message: WorkerMessage) throws -> Bool {
-      guard try socket.send(MessageCoding.frames(message)) else { return false }
+    private mutating func send(_ message: WorkerMessage, body: Data? = nil) throws -> Bool {
+      guard try socket.send(MessageCoding.frames(message, body: body)) else { return false }
       if message.isOutcome { unheardOutcomes.append(message) }
       return true
     }
@@ -259,7 +273,7 @@ extension WorkerMessage {
     switch self {
     case .ready: nil
     case .heartbeat(let job): job
-    case .progress(let job, _), .checkpoint(let job, _), .log(let job, _, _), .done(let job, _),
+    case .progress(let job, _), .checkpoint(let job, _, _), .log(let job, _, _), .done(let job, _),
       .failed(let job, _, _, _), .cancelled(let job), .get(let job, _, _), .put(let job, _, _, _):
       job
     }

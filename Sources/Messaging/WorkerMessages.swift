@@ -13,8 +13,9 @@ public enum WorkerMessage: Sendable, Equatable {
   /// what it is working on.
   case heartbeat(job: JobID?)
   case progress(job: JobID, EditProgress)
-  /// What was worked out up to there is safe.
-  case checkpoint(job: JobID, EditProgress)
+  /// What was worked out up to there is safe. Without the spool, `files` are the checkpoint's; what
+  /// else was put there is of no more use.
+  case checkpoint(job: JobID, EditProgress, files: [String]? = nil)
   /// A line for the job's log and the journal.
   case log(job: JobID, level: LogLevel, message: String)
   /// The result's files are complete and synced.
@@ -93,7 +94,10 @@ extension WorkerMessage: Codable {
         spool: try fields.decodeIfPresent(Bool.self, forKey: .spool) ?? false)
     case .heartbeat: self = .heartbeat(job: try fields.decodeIfPresent(JobID.self, forKey: .job))
     case .progress: self = .progress(job: try job(), try progress())
-    case .checkpoint: self = .checkpoint(job: try job(), try progress())
+    case .checkpoint:
+      self = .checkpoint(
+        job: try job(), try progress(),
+        files: try fields.decodeIfPresent([String].self, forKey: .files))
     case .log:
       self = .log(
         job: try job(), level: try fields.decode(LogLevel.self, forKey: .level),
@@ -133,9 +137,10 @@ extension WorkerMessage: Codable {
     case .progress(let job, let progress):
       try type(.progress, job)
       try fields.encode(progress, forKey: .progress)
-    case .checkpoint(let job, let progress):
+    case .checkpoint(let job, let progress, let files):
       try type(.checkpoint, job)
       try fields.encode(progress, forKey: .progress)
+      try fields.encodeIfPresent(files, forKey: .files)
     case .log(let job, let level, let message):
       try type(.log, job)
       try fields.encode(level, forKey: .level)

@@ -10,9 +10,4 @@ struct PeerKey {
 }
 extension Daemon {
   func isAllowed(_ key: PeerKey) -> Bool { false }
-  func give(_ file: String, from offset: Int, of job: JobID, to name: String) {}
-  func keep(
-    _ body: Data, at offset: Int, of bytes: Int, in file: String, of job: JobID, from name: String
-  ) {}
-  func remoteFiles(of job: Job) throws -> Assignment.Files { throw MessagingError("no") }
 }

@@ -72,9 +72,13 @@ extension Daemon {
       guard holds(name, job, now) else { return }
       workers[name]?.work?.progress = progress
       tellProgress(of: job, now: now)
-    case .checkpoint(let job, let progress):
+    case .checkpoint(let job, let progress, let files):
       guard holds(name, job, now) else { return }
       workers[name]?.work?.checkpoint = (progress, now)
+      guard let files else { return }
+      attempt("parts of an older checkpoint cannot be removed", job: job) {
+        try spool.keepCheckpointFiles(Set(files), of: job)
+      }
     case .log(let job, let level, let text):
       guard holds(name, job, now) else { return }
       logForJob(job, level, text, worker: displayName(name))

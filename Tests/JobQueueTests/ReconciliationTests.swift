@@ -49,7 +49,7 @@ import Testing
     for action in actions.prefix(steps) { action() }
     let repairs = try test.restart()
     #expect(repairs.map(\.job) == ids.map { $0 })
-    #expect(try test.spool.store.nextQueued(limit: 9).map(\.id) == ids)
+    #expect(try test.spool.store.jobs(in: [.queued]).map(\.id) == ids)
     #expect(folder.names("inbox").isEmpty)
     for id in ids {
       #expect(folder.names("work/\(id)") == ["result", "sidecar.txt", "source.mp4"])
@@ -115,7 +115,7 @@ import Testing
     let job = try #require(try test.claim().first)
     _ = try test.spool.store.start(job.id, worker: "worker-1")
     #expect(try test.restart().map(\.job) == [job.id])
-    let again = try #require(try test.spool.store.nextQueued(limit: 1).first)
+    let again = try #require(try test.spool.store.nextQueued(by: JobTurns()))
     #expect((again.id, again.attempts, again.worker) == (job.id, 1, nil))
     #expect(try test.spool.store.failures(of: job.id) == 0)
   }
@@ -201,7 +201,7 @@ import Testing
     folder.rename("work/\(job.id)/source.mp4", to: "inbox/c.mp4")
     folder.rename("work/\(job.id)/sidecar.txt", to: "inbox/c.txt")
     _ = try test.restart()
-    #expect(try test.spool.store.nextQueued(limit: 9).map(\.id) == [job.id])
+    #expect(try test.spool.store.jobs(in: [.queued]).map(\.id) == [job.id])
     #expect(folder.names("inbox").isEmpty)
     #expect(folder.content("work/\(job.id)/source.mp4") == "the clip")
   }

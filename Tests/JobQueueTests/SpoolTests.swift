@@ -135,7 +135,7 @@ final class TestSpool {
       ["a", "gone", "b"].map { ReadyClip(clip: "\($0).mp4", sidecars: ["\($0).txt"]) })
     #expect(outcomes.map(\.jobs.count) == [1, 0, 1])
     #expect(outcomes.map { $0.problem != nil } == [false, true, false])
-    #expect(try test.spool.store.nextQueued(limit: 9).map(\.name) == ["a", "b"])
+    #expect(try test.spool.store.jobs(in: [.queued]).map(\.name) == ["a", "b"])
   }
 
   @Test(
@@ -253,7 +253,7 @@ final class TestSpool {
   func submit() throws {
     folder.drop("inbox/.upload-1", "the clip")
     let job = try test.spool.submit(
-      stagedName: ".upload-1", name: "my: clip.mov", settings: EditSettings(prompt: "a cat"))
+      staged: ".upload-1", name: "my: clip.mov", settings: EditSettings(prompt: "a cat"))
     #expect((job.state, job.name, job.sourceName) == (.queued, "my: clip", "my: clip.mov"))
     #expect(folder.names("inbox").isEmpty)
     #expect(folder.names("work/\(job.id)") == ["result", "source.mov"])
@@ -272,9 +272,9 @@ final class TestSpool {
         sql: "CREATE TRIGGER full BEFORE UPDATE ON job BEGIN SELECT RAISE(ABORT, 'disk full'); END")
     }
     #expect(!test.spool.hasUnfinishedClaims)
-    let error = #expect(throws: SpoolError.self) {
+    let error = #expect(throws: Refusal.self) {
       try test.spool.submit(
-        stagedName: ".upload-1", name: "c.mov", settings: EditSettings(prompt: "a cat"))
+        staged: ".upload-1", name: "c.mov", settings: EditSettings(prompt: "a cat"))
     }
     #expect("\(error!)".contains("do not submit it again"))
     #expect(test.spool.hasUnfinishedClaims)
@@ -304,7 +304,7 @@ final class TestSpool {
     let before = folder.names("inbox")
     #expect(throws: (any Error).self) {
       try test.spool.submit(
-        stagedName: stagedName, name: name, settings: EditSettings(prompt: prompt))
+        staged: stagedName, name: name, settings: EditSettings(prompt: prompt))
     }
     #expect(folder.names("inbox") == before)
     #expect(folder.names("work").isEmpty)
@@ -316,13 +316,13 @@ final class TestSpool {
     folder.drop("inbox/.staged")
     var settings = EditSettings(prompt: "x")
     settings.steps = 0
-    #expect(throws: SidecarError("'steps' takes a whole number from 1 to 1000, not 0")) {
-      try test.spool.submit(stagedName: ".staged", name: "c.mp4", settings: settings)
+    #expect(throws: Refusal(.settings, "'steps' takes a whole number from 1 to 1000, not 0")) {
+      try test.spool.submit(staged: ".staged", name: "c.mp4", settings: settings)
     }
     settings.steps = 1
     settings.guidance = .nan
-    #expect(throws: SidecarError.self) {
-      try test.spool.submit(stagedName: ".staged", name: "c.mp4", settings: settings)
+    #expect(throws: Refusal.self) {
+      try test.spool.submit(staged: ".staged", name: "c.mp4", settings: settings)
     }
   }
 
@@ -496,5 +496,25 @@ final class TestSpool {
     mkdir(folder.path("work/\(job.id)/result/frames"), 0o770)
     try test.spool.prepareAttempt(of: job.id)
     #expect(folder.names("work/\(job.id)/result") == ["job.log"])
+  }
+}
+
+extension Spool {
+  /// One submission of a staged clip.
+  /// - Throws: `Refusal`
+  func submit(
+    staged: String, name: String, settings: EditSettings, now: Date = Date()
+  ) throws -> Job {
+    try submit(
+      one: Submission(name: name, settings: settings, client: "user:ada", clip: .staged(staged)),
+      now: now
+    ).job
+  }
+
+  func submit(one submission: Submission, now: Date = Date()) throws -> (job: Job, known: Bool) {
+    switch submit([submission], now: now)[0] {
+    case .accepted(let job, let known): return (job, known)
+    case .refused(let refusal): throw refusal
+    }
   }
 }

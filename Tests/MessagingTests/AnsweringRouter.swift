@@ -23,10 +23,13 @@ final class AnsweringRouter: Sendable {
         while !isClosing.withLock({ $0 }) {
           _ = try Poller.wait(for: [.socket(router)], milliseconds: 10)
           while let message = try router.receive() {
-            let request = try MessageCoding.decode(ControlRequest.self, from: message[1])
+            let (named, _) = try MessageCoding.message(
+              NamedRequest.self, from: Array(message.dropFirst()))
+            let request = named.request
             seen.withLock { $0.append(request) }
             for reply in answer(request) {
-              _ = try router.send([message[0], MessageCoding.encode(reply)])
+              _ = try router.send(
+                [message[0]] + MessageCoding.frames(NamedReply(reply, id: named.id)))
             }
           }
         }

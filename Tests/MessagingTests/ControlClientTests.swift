@@ -28,15 +28,15 @@ import Testing
     let router = AnsweringRouter(folder.endpoint()) { request in
       switch request {
       case .status: [.job(Self.job(.queued))]
-      case .list: [.jobs([Self.job(.done)])]
-      default: [.refused("no")]
+      case .list: [.jobs([Self.job(.done)], more: false)]
+      default: [.error(Refusal(.state, "no"))]
       }
     }
     defer { router.close() }
     let client = try ControlClient(endpoint: folder.endpoint())
     #expect(try client.request(.status(job: id)) == .job(Self.job(.queued)))
-    #expect(try client.request(.list(states: nil, limit: 5)) == .jobs([Self.job(.done)]))
-    #expect(try client.request(.cancel(job: id)) == .refused("no"))
+    #expect(try client.request(.list(JobFilter(limit: 5))) == .jobs([Self.job(.done)], more: false))
+    #expect(try client.request(.cancel(job: id)) == .error(Refusal(.state, "no")))
   }
 
   @Test("a daemon that is not there is told from a slow one at once")
@@ -68,9 +68,9 @@ import Testing
     let router = AnsweringRouter(folder.endpoint()) { request in
       if case .status = request {
         usleep(300_000)
-        return [.refused("late")]
+        return [.error(Refusal(.state, "late"))]
       }
-      return [.jobs([])]
+      return [.jobs([], more: false)]
     }
     defer { router.close() }
     let client = try ControlClient(endpoint: folder.endpoint())
@@ -78,7 +78,7 @@ import Testing
       try client.request(.status(job: nil), timeout: 0.05)
     }
     #expect(error?.description.contains("did not answer") == true)
-    #expect(try client.request(.list(states: nil, limit: 1)) == .jobs([]))
+    #expect(try client.request(.list(JobFilter(limit: 1))) == .jobs([], more: false))
   }
 
   @Test("an answer that is not understood is an error")
@@ -91,14 +91,14 @@ import Testing
         try router.bind(endpoint)
         isOpen.signal()
         let message = try router.next()
-        _ = try router.send([message[0], Data(#"{"dance":{}}"#.utf8)])
+        _ = try router.send([message[0], ProtocolVersion.frame, Data(#"{"type":"dance"}"#.utf8)])
         _ = try router.next()
       } catch { isOpen.signal() }
     }.start()
     isOpen.wait()
     let client = try ControlClient(endpoint: endpoint)
-    let error = #expect(throws: MessagingError.self) { try client.request(.status(job: nil)) }
-    #expect(error?.description.contains("known kind of message") == true)
+    let error = #expect(throws: Refusal.self) { try client.request(.status(job: nil)) }
+    #expect(error?.description.contains("“type” does not take “dance”") == true)
     _ = try? client.request(.unwatch, timeout: 0.01)
   }
 
@@ -113,7 +113,7 @@ import Testing
           .event(Self.job(.running, step: 2)), .event(Self.job(.done)),
         ]
       case .unwatch: [.unwatched]
-      default: [.refused("no")]
+      default: [.error(Refusal(.state, "no"))]
       }
     }
     defer { router.close() }
@@ -128,7 +128,7 @@ import Testing
         Self.job(.queued), Self.job(.running, step: 1), Self.job(.running, step: 2),
         Self.job(.done),
       ])
-    #expect(try client.request(.list(states: nil, limit: 1)) == .refused("no"))
+    #expect(try client.request(.list(JobFilter(limit: 1))) == .error(Refusal(.state, "no")))
     #expect(router.requests.prefix(2) == [.watch(job: id), .status(job: id)])
     #expect(eventually { router.requests.contains(.unwatch) })
   }
@@ -188,12 +188,14 @@ import Testing
   @Test("a watch that is refused, and one that nobody answers, end with a sentence")
   func refusedWatch() throws {
     let router = AnsweringRouter(folder.endpoint()) { request in
-      if case .watch(job: .some) = request { return [.refused("There is no job j1.")] }
+      if case .watch(job: .some) = request {
+        return [.error(Refusal(.notFound, "There is no job j1."))]
+      }
       return []
     }
     defer { router.close() }
     let client = try ControlClient(endpoint: folder.endpoint())
-    let refusal = #expect(throws: MessagingError.self) { try client.events(of: id) { _ in true } }
+    let refusal = #expect(throws: Refusal.self) { try client.events(of: id) { _ in true } }
     #expect(refusal?.description == "There is no job j1.")
     let silence = #expect(throws: MessagingError.self) {
       try client.events(of: nil, timeout: 0.05) { _ in true }

@@ -39,26 +39,53 @@ import Testing
 
   @Test("every message of clients and daemon survives the wire")
   func controlMessages() throws {
-    try passes([
-      ControlRequest.submit(
-        stagedName: ".submit-1.part", name: "clip.mp4", settings: Self.settings),
-      .submit(stagedName: ".x", name: "y", settings: EditSettings(prompt: "p")),
-      .status(job: nil), .status(job: Self.id), .list(states: nil, limit: 10),
-      .list(states: JobState.allCases, limit: 0),
+    func submit(_ clip: SubmitRequest.Clip) -> ControlRequest {
+      .submit(
+        SubmitRequest(
+          name: "clip.mp4", settings: Self.settings, key: "order-17", priority: -7, clip: clip))
+    }
+    let requests: [ControlRequest] = [
+      submit(.body), submit(.upload(bytes: 1 << 40)), submit(.path("/srv/é.mp4")),
+      submit(.staged(".x.part")),
+      .submit(SubmitRequest(name: "y", settings: EditSettings(prompt: "p"), clip: .body)),
+      .chunk(upload: "u", offset: 7), .abandon(upload: "u"),
+      .status(job: nil), .status(job: Self.id), .list(JobFilter()),
+      .list(
+        JobFilter(
+          states: JobState.allCases, client: "user:ada", name: "cl", after: Self.id,
+          before: Self.id, order: .oldest, limit: 1000)),
       .watch(job: nil), .watch(job: Self.id), .unwatch, .cancel(job: Self.id),
-    ])
+      .retry(job: Self.id), .retry(job: Self.id, key: "k", priority: 3), .files(job: Self.id),
+      .fetch(job: Self.id, file: "edited.mp4", offset: 3, length: 5),
+      .workers, .stats, .pause, .resume, .drain,
+    ]
+    try passes(requests.map { NamedRequest($0) } + requests.map { NamedRequest($0, id: "7é") })
     let worker = WorkerStatus(
-      name: "worker-1", pid: 17, threads: 2, job: Self.id, progress: Self.progress)
-    try passes([
-      ControlReply.job(Self.job),
-      .jobs([
-        Self.job, Job(id: Self.id, name: "n", sourceName: "s", settings: nil, submitted: Self.time),
-      ]),
+      name: "worker-1", pid: 17, threads: 2, remote: true, job: Self.id, progress: Self.progress)
+    var statistics = JobStatistics(
+      jobs: ["done": 3], clients: ["user:ada": .init()], oldestQueuedSeconds: 1.5, attempts: 9,
+      seconds: ["edit": 2.5], inversionsReused: 1)
+    statistics.clients["user:ada"]?.queued = 4
+    let replies: [ControlReply] = [
+      .job(Self.job), .job(Self.job, known: true),
+      .jobs(
+        [
+          Self.job,
+          Job(id: Self.id, name: "n", sourceName: "s", settings: nil, submitted: Self.time),
+        ], more: true),
       .daemon(
         DaemonStatus(
-          version: "1", pid: 1, started: Self.time, jobsByState: ["queued": 3], workers: [worker])),
-      .watching, .unwatched, .event(Self.job), .refused("because"),
-    ])
+          version: "1", pid: 1, started: Self.time, mode: .paused, jobs: ["queued": 3],
+          workers: [worker])),
+      .workers([worker]), .stats(ServiceStatistics(store: statistics, uploads: 2, eventsMissed: 5)),
+      .upload("u", received: 0, credit: 5), .credit(upload: "u", received: 5, credit: 6),
+      .abandoned, .watching, .unwatched, .event(Self.job), .event(Self.job, missed: 12),
+      .files(job: Self.id, [ResultFile(name: "a", bytes: 3)]),
+      .data(job: Self.id, file: "a", offset: 1, bytes: 3),
+      .error(Refusal(.limit, "because", limit: "queue_length")),
+      .error(Refusal(.offset, "there", received: 9)),
+    ]
+    try passes(replies.map { NamedReply($0, id: "x") } + replies.map { NamedReply($0) })
   }
 
   @Test("every message of workers and daemon survives the wire")
@@ -67,25 +94,45 @@ import Testing
     figures.reconstructionPSNR = 28.5
     figures.seconds = ["invert": 1.25]
     try passes([
-      WorkerMessage.ready(pid: 1, threads: 2), .heartbeat(job: nil), .heartbeat(job: Self.id),
+      WorkerMessage.ready(pid: 1, threads: 2, spool: false), .heartbeat(job: nil),
+      .heartbeat(job: Self.id),
       .progress(job: Self.id, Self.progress),
       .log(job: Self.id, level: .warning, message: "m"), .done(job: Self.id, figures: figures),
-      .failed(job: Self.id, error: "e", mayPass: true), .cancelled(job: Self.id),
+      .checkpoint(job: Self.id, Self.progress),
+      .failed(job: Self.id, error: "e", mayPass: true),
+      .failed(job: Self.id, error: "e", mayPass: true, reason: .diskFull),
+      .cancelled(job: Self.id), .get(job: Self.id, file: "source", offset: 3),
+      .put(job: Self.id, file: "checkpoint/a", offset: 3, bytes: 9),
     ])
-    let assignment = Assignment(
-      job: Self.id, settings: Self.settings, sourcePath: "/a b/c", resultFolder: "/d",
-      modelFolder: "/e")
+    let shared = Assignment(
+      job: Self.id, attempt: 2, settings: Self.settings, model: "m",
+      limits: ClipLimits(frames: 3, framePixels: 4, memoryBytes: 5), checkpointInterval: 2.5,
+      files: .shared(
+        Assignment.SharedFiles(
+          source: "/a b/c", resultFolder: "/d", checkpointFolder: "/f", cacheFolder: "/g",
+          cacheBytes: 7, modelFolder: "/e")))
+    let remote = Assignment(
+      job: Self.id, attempt: 1, settings: Self.settings, model: "m",
+      files: .remote(
+        Assignment.RemoteFiles(
+          sourceBytes: 9, checkpoint: [ResultFile(name: "manifest.json", bytes: 2)])))
     try passes([
-      DaemonMessage.run(assignment), .cancel(job: Self.id), .heartbeat, .introduce, .stop,
+      DaemonMessage.run(shared), .run(remote), .cancel(job: Self.id), .heartbeat, .introduce, .stop,
+      .data(job: Self.id, file: "source", offset: 1, bytes: 2),
+      .stored(job: Self.id, file: "edited.mp4", offset: 5),
+      .gone(job: Self.id, file: "x", message: "no"),
     ])
   }
 
   @Test("a job id is plain text on the wire, keys are sorted and times are ISO 8601")
   func form() throws {
     #expect(
-      try String(decoding: MessageCoding.encode(ControlRequest.cancel(job: Self.id)), as: UTF8.self)
-        == #"{"cancel":{"job":"20250131-0001"}}"#)
-    let text = try String(decoding: MessageCoding.encode(ControlReply.job(Self.job)), as: UTF8.self)
+      try String(
+        decoding: MessageCoding.encode(NamedRequest(.cancel(job: Self.id), id: "7")), as: UTF8.self)
+        == #"{"id":"7","job":"20250131-0001","type":"cancel"}"#)
+    let text = try String(
+      decoding: MessageCoding.encode(NamedReply(.job(Self.job))), as: UTF8.self)
+    #expect(text.contains(#""source_prompt":"a dog""#) && text.contains(#""seconds_left":80.5"#))
     #expect(text.contains(#""submitted":"2025-01-31T12:34:56.789Z""#))
     let job = Self.job
     let without = try MessageCoding.decode(Date.self, from: Data(#""2025-01-31T12:34:56Z""#.utf8))
@@ -95,44 +142,85 @@ import Testing
   @Test(
     "a message that cannot be read is answered with one sentence that names the field",
     arguments: [
-      (#"{"cancel":{}}"#, "lacks the field “cancel.job”"),
-      (#"{"cancel":{"job":7}}"#, "“cancel.job” must be a text, not number"),
-      (#"{"cancel":{"job":null}}"#, "“cancel.job” must be a text, not null"),
-      (#"{"cancel":7}"#, "“cancel” must be an object, not number"),
-      (#"{"list":{"limit":1.5}}"#, "a number that does not fit its field"),
-      (#"{"list":{"limit":99999999999999999999}}"#, "a number that does not fit its field"),
-      (#"{"list":{"limit":"all"}}"#, "“list.limit” must be a whole number, not a string"),
-      (#"{"list":{"limit":1,"states":["done","lost"]}}"#, "“list.states[1]” does not take “lost”"),
-      (#"{"list":{"limit":1,"states":{}}}"#, "“list.states” must be a list"),
+      (#"{"type":"cancel"}"#, .malformed, "lacks the field “job”"),
+      (#"{"type":"cancel","job":7}"#, .malformed, "“job” must be a text, not number"),
+      (#"{"type":"cancel","job":null}"#, .malformed, "“job” must be a text, not null"),
+      (#"{"type":"list","limit":1.5}"#, .malformed, "a number that does not fit its field"),
       (
-        #"{"submit":{"stagedName":"a","name":"b","settings":{}}}"#,
-        "lacks the field “submit.settings.prompt”"
+        #"{"type":"list","limit":99999999999999999999}"#, .malformed,
+        "a number that does not fit its field"
       ),
-      (#"{"dance":{}}"#, "exactly one field"),
-      (#"{"cancel":{"job":"a"},"unwatch":{}}"#, "exactly one field"),
-      ("{}", "exactly one field"),
-      ("[]", "must be an object"),
-      ("", "not JSON"),
-      ("hello", "not JSON"),
-      (#"{"cancel":{"job":"a"}"#, "not JSON"),
-    ])
-  func malformed(text: String, sentence: String) throws {
-    let error = #expect(throws: MessagingError.self) {
-      try MessageCoding.decode(ControlRequest.self, from: Data(text.utf8))
+      (
+        #"{"type":"list","limit":"all"}"#, .malformed,
+        "“limit” must be a whole number, not a string"
+      ),
+      (#"{"type":"list","limit":0}"#, .malformed, "from 1 to 1000, not 0"),
+      (
+        #"{"type":"list","states":["done","lost"]}"#, .malformed, "“states[1]” does not take “lost”"
+      ),
+      (#"{"type":"list","states":{}}"#, .malformed, "“states” must be a list"),
+      (#"{"type":"submit","name":"b","settings":{}}"#, .settings, "the key 'prompt' is missing"),
+      (
+        #"{"type":"submit","name":"b","settings":{"prompt":"p","stepps":3}}"#, .settings,
+        "did you mean 'steps'"
+      ),
+      (
+        #"{"type":"submit","name":"b","settings":{"prompt":"p","priority":3}}"#, .settings,
+        "beside 'settings'"
+      ),
+      (
+        #"{"type":"submit","name":"b","bytes":1,"path":"/x","settings":{"prompt":"p"}}"#,
+        .malformed, "not several"
+      ),
+      (#"{"type":"dance"}"#, .unknown, "no request 'dance'"),
+      (#"{"type":"unwatch","id":"\#(String(repeating: "x", count: 65))"}"#, .malformed, "64 bytes"),
+      ("{}", .malformed, "lacks the field “type”"),
+      ("[]", .malformed, "must be an object"),
+      ("", .malformed, "not JSON"),
+      ("hello", .malformed, "not JSON"),
+      (#"{"type":"cancel","job":"a""#, .malformed, "not JSON"),
+    ] as [(String, Refusal.Code, String)])
+  func malformed(text: String, code: Refusal.Code, sentence: String) throws {
+    let error = #expect(throws: Refusal.self) {
+      try MessageCoding.message(
+        NamedRequest.self, from: [ProtocolVersion.frame, Data(text.utf8)])
     }
-    let description = try #require(error).description
-    #expect(description.contains(sentence), "\(description)")
-    #expect(description.hasSuffix("."))
+    #expect(error?.code == code)
+    #expect(error?.description.contains(sentence) == true, "\(error?.description ?? "")")
+  }
+
+  @Test("fields that are not known are ignored, and null is as good as nothing")
+  func unknownFields() throws {
+    let text = #"{"type":"status","job":null,"colour":"red","nested":{"a":[1]}}"#
+    let (named, body) = try MessageCoding.message(
+      NamedRequest.self, from: [ProtocolVersion.frame, Data(text.utf8), Data([1, 2])])
+    #expect(named == NamedRequest(.status(job: nil)) && body == Data([1, 2]))
+  }
+
+  @Test("messages of another version, or with too few or too many frames, are told apart")
+  func frames() throws {
+    let json = Data(#"{"type":"stats"}"#.utf8)
+    let cases: [([Data], Refusal.Code)] = [
+      ([], .version), ([json], .version), ([Data("stemd/2".utf8), json], .version),
+      ([ProtocolVersion.frame], .malformed),
+      ([ProtocolVersion.frame, json, json, json], .malformed),
+    ]
+    for (frames, code) in cases {
+      let error = #expect(throws: Refusal.self) {
+        try MessageCoding.message(NamedRequest.self, from: frames)
+      }
+      #expect(error?.code == code)
+    }
   }
 
   @Test("a time that is none is named")
   func malformedTime() throws {
     let json = try String(
-      decoding: MessageCoding.encode(ControlReply.event(Self.job)), as: UTF8.self
+      decoding: MessageCoding.encode(NamedReply(.event(Self.job))), as: UTF8.self
     )
     .replacingOccurrences(of: "2025-01-31T12:34:56.789Z", with: "yesterday")
     let error = #expect(throws: MessagingError.self) {
-      try MessageCoding.decode(ControlReply.self, from: Data(json.utf8))
+      try MessageCoding.decode(NamedReply.self, from: Data(json.utf8))
     }
     #expect(error?.description.contains("must be a time such as") == true)
     #expect(error?.description.contains("“yesterday”") == true)
@@ -141,9 +229,9 @@ import Testing
   @Test("a stranger's text in an error is cut short and cannot control a terminal")
   func hostileKey() throws {
     let json =
-      #"{"list":{"limit":1,"states":["\u001b[2J"# + String(repeating: "x", count: 10_000) + #""]}}"#
+      #"{"type":"list","states":["\u001b[2J"# + String(repeating: "x", count: 10_000) + #""]}"#
     let error = #expect(throws: MessagingError.self) {
-      try MessageCoding.decode(ControlRequest.self, from: Data(json.utf8))
+      try MessageCoding.decode(NamedRequest.self, from: Data(json.utf8))
     }
     let description = try #require(error).description
     #expect(!description.unicodeScalars.contains("\u{1B}"))
@@ -152,32 +240,33 @@ import Testing
 
   @Test("deep nesting and random bytes are errors, not crashes")
   func bombs() throws {
-    for bomb in ["[", #"{"cancel":"#, #"{"list":{"states":["#] {
+    for bomb in ["[", #"{"type":"#, #"{"type":"list","states":["#] {
       let data = Data(String(repeating: bomb, count: (1 << 20) / bomb.utf8.count).utf8)
       #expect(throws: MessagingError.self) {
-        try MessageCoding.decode(ControlRequest.self, from: data)
+        try MessageCoding.decode(NamedRequest.self, from: data)
       }
     }
     let nested = Data(
-      (#"{"list":{"limit":1,"states":"# + String(repeating: "[", count: 400)
-        + String(repeating: "]", count: 400) + "}}").utf8)
+      (#"{"type":"list","states":"# + String(repeating: "[", count: 400)
+        + String(repeating: "]", count: 400) + "}").utf8)
     #expect(throws: MessagingError.self) {
-      try MessageCoding.decode(ControlRequest.self, from: nested)
+      try MessageCoding.decode(NamedRequest.self, from: nested)
     }
     var generator = SystemRandomNumberGenerator()
     let valid = try MessageCoding.encode(
-      ControlRequest.submit(stagedName: "a", name: "b", settings: Self.settings))
+      NamedRequest(
+        .submit(SubmitRequest(name: "b", settings: Self.settings, clip: .staged("a")))))
     for _ in 0..<2000 {
       let random = Data(
         (0..<Int.random(in: 0..<64, using: &generator)).map { _ in
           UInt8.random(in: 0...255, using: &generator)
         })
       #expect(throws: MessagingError.self) {
-        try MessageCoding.decode(ControlRequest.self, from: random)
+        try MessageCoding.decode(NamedRequest.self, from: random)
       }
       #expect(throws: MessagingError.self) {
         try MessageCoding.decode(
-          ControlRequest.self,
+          NamedRequest.self,
           from: valid.prefix(Int.random(in: 0..<valid.count, using: &generator)))
       }
     }

@@ -45,7 +45,7 @@ import Testing
         return [
           .daemon(
             DaemonStatus(
-              version: "1.2", pid: 7, started: Date(), jobsByState: ["queued": 3],
+              version: "1.2", pid: 7, started: Date(), mode: .running, jobs: ["queued": 3],
               workers: [
                 WorkerStatus(
                   name: "worker-1", pid: 8, threads: 2, job: JobID(rawValue: "j1"),
@@ -82,7 +82,9 @@ import Testing
     let inbox = folders.inbox
     let staged = Mutex<String?>(nil)
     let router = daemon { request in
-      guard case .submit(let name, _, _) = request else { return [.refused("no")] }
+      guard case .submit(let submission) = request, case .staged(let name) = submission.clip else {
+        return [.error(Refusal(.state, "no"))]
+      }
       staged.withLock { $0 = try? String(contentsOf: inbox.appending(path: name), encoding: .utf8) }
       return [.job(Self.job(.queued))]
     }
@@ -93,19 +95,23 @@ import Testing
       "--method", "reconstruct",
       "--inversion", "spatial-temporal", "--steps", "7", "--guidance", "2.5", "--frames", "9",
       "--size", "96x160", "--seed",
-      "18446744073709551615", "--bases", "11", "--iterations", "2", "--model", "m")
+      "18446744073709551615", "--bases", "11", "--iterations", "2", "--model", "m",
+      "--key", "mine", "--priority", "-3")
     #expect(outcome.errors == "")
     #expect(outcome.status == 0)
     #expect(outcome.output == "j1\n")
     #expect(staged.withLock { $0 } == "frames")
-    guard case .submit(let stagedName, let name, let settings)? = router.requests.last else {
+    guard case .submit(let submission)? = router.requests.last,
+      case .staged(let stagedName) = submission.clip
+    else {
       Issue.record("no submission: \(router.requests)")
       return
     }
     #expect(stagedName.hasPrefix(".submit-") && stagedName.hasSuffix(".part"))
-    #expect(name == "ä clip: 100%.mp4")
+    #expect(submission.name == "ä clip: 100%.mp4")
+    #expect(submission.key == "mine" && submission.priority == -3)
     #expect(
-      settings
+      submission.settings
         == EditSettings(
           prompt: "a fox", sourcePrompt: "a dog", negativePrompt: "blur", method: .reconstruct,
           inversion: .spatialTemporal,
@@ -117,7 +123,7 @@ import Testing
 
   @Test("a refused submission leaves nothing behind and says why")
   func refusedSubmission() throws {
-    let router = daemon { _ in [.refused("The prompt is too long.")] }
+    let router = daemon { _ in [.error(Refusal(.settings, "The prompt is too long."))] }
     defer { router.close() }
     let outcome = try stemctl("submit", try clip(), "--prompt", "p")
     #expect(outcome.status == 1)
@@ -182,7 +188,9 @@ import Testing
   func noDaemon() throws {
     let video = try clip()
     for arguments in [
-      ["status"], ["list"], ["watch"], ["watch", "j1"], ["cancel", "j1"],
+      ["status"], ["list"], ["watch"], ["watch", "j1"], ["cancel", "j1"], ["retry", "j1"],
+      ["workers"], ["stats"], ["pause"], ["resume"], ["drain"],
+      ["fetch", "j1", "--output", root.path("fetched")],
       ["submit", video, "--prompt", "p"],
     ] {
       let outcome = try Program.run("stemctl", arguments + ["--root", root.path("")])
@@ -251,7 +259,7 @@ import Testing
               return job
             }())
         ]
-      default: [.refused("There is no such job.")]
+      default: [.error(Refusal(.notFound, "There is no such job."))]
       }
     }
     defer { router.close() }
@@ -291,21 +299,21 @@ import Testing
   func listAndStatus() throws {
     let router = daemon { request in
       switch request {
-      case .list: [.jobs([Self.done, Self.failed])]
+      case .list: [.jobs([Self.done, Self.failed], more: false)]
       case .status: [.job(Self.job(.running, progress: Self.progress))]
-      default: [.refused("no")]
+      default: [.error(Refusal(.state, "no"))]
       }
     }
     defer { router.close() }
     let list = try stemctl("list", "--state", "done", "--state", "failed", "--limit", "5")
     #expect(list.output == "j1  clip-2  done\nj1  clip  failed: The clip is no video\\u{1B}[2J.\n")
-    #expect(router.requests.last == .list(states: [.done, .failed], limit: 5))
+    #expect(router.requests.last == .list(JobFilter(states: [.done, .failed], limit: 5)))
     let json = try stemctl("list", "--json")
     #expect(
       try MessageCoding.decode([Job].self, from: Data(json.output.utf8)) == [
         Self.done, Self.failed,
       ])
-    #expect(router.requests.last == .list(states: nil, limit: 50))
+    #expect(router.requests.last == .list(JobFilter(limit: 50)))
 
     let job = try stemctl("status", "j1")
     #expect(job.output.contains("progress   encode latents 3/4 · 16 frames · 1 min 20 s left\n"))
@@ -330,7 +338,7 @@ import Testing
       switch request {
       case .cancel(job: JobID(rawValue: "queued")): [.job(Self.job(.cancelled))]
       case .cancel(job: JobID(rawValue: "running")): [.job(Self.job(.running))]
-      default: [.refused("The job is done already.")]
+      default: [.error(Refusal(.state, "The job is done already."))]
       }
     }
     defer { router.close() }

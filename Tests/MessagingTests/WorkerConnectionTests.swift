@@ -34,31 +34,35 @@ import Testing
 
   func assignment(_ job: JobID) -> Assignment {
     Assignment(
-      job: job, settings: EditSettings(prompt: "p"), sourcePath: "/s", resultFolder: "/r",
-      modelFolder: "/m")
+      job: job, attempt: 1, settings: EditSettings(prompt: "p"), model: "m",
+      files: .shared(
+        Assignment.SharedFiles(
+          source: "/s", resultFolder: "/r", checkpointFolder: "/c", cacheFolder: "/k",
+          cacheBytes: 0, modelFolder: "/m")))
   }
 
   /// The worker's next message that is not an idle heartbeat.
   func next(_ router: MessageSocket, skippingHeartbeats: Bool = true) throws -> WorkerMessage {
     while true {
       let frames = try router.next()
-      #expect(frames.count == 2)
       #expect(frames[0] == Data("worker-1".utf8))
-      let message = try MessageCoding.decode(WorkerMessage.self, from: frames[1])
+      let (message, _) = try MessageCoding.message(
+        WorkerMessage.self, from: Array(frames.dropFirst()))
       if skippingHeartbeats, case .heartbeat = message { continue }
       return message
     }
   }
 
   func tell(_ router: MessageSocket, _ message: DaemonMessage) throws {
-    #expect(try router.send([Data("worker-1".utf8), MessageCoding.encode(message)]))
+    #expect(try router.send([Data("worker-1".utf8)] + MessageCoding.frames(message)))
   }
 
   @Test("a worker introduces itself, takes an assignment, and its messages arrive in order")
   func oneJob() throws {
     let router = try boundRouter()
     let worker = try connect()
-    #expect(try next(router, skippingHeartbeats: false) == .ready(pid: getpid(), threads: 2))
+    #expect(
+      try next(router, skippingHeartbeats: false) == .ready(pid: getpid(), threads: 2, spool: true))
     try tell(router, .run(assignment(first)))
     #expect(worker.nextAssignment() == assignment(first))
     let progress = EditProgress(stage: .invert, step: 1, steps: 2, frames: 3)
@@ -106,7 +110,7 @@ import Testing
     try tell(router, .cancel(job: second))
     // The answer to `introduce` shows that everything before it has been taken in.
     try tell(router, .introduce)
-    #expect(try next(router) == .ready(pid: getpid(), threads: 2))
+    #expect(try next(router) == .ready(pid: getpid(), threads: 2, spool: true))
     #expect(!token.isCancelled)
     try token.check()
     try tell(router, .cancel(job: first))
@@ -141,7 +145,7 @@ import Testing
     try tell(router, .run(assignment(first)))
     _ = worker.nextAssignment()
     try tell(router, .introduce)
-    #expect(try next(router) == .ready(pid: getpid(), threads: 2))
+    #expect(try next(router) == .ready(pid: getpid(), threads: 2, spool: true))
     #expect(try next(router, skippingHeartbeats: false) == .heartbeat(job: first))
   }
 
@@ -207,9 +211,8 @@ import Testing
     }.start()
     #expect(
       try eventually {
-        _ = try router.send([
-          Data("worker-1".utf8), MessageCoding.encode(DaemonMessage.run(assignment(second))),
-        ])
+        _ = try router.send(
+          [Data("worker-1".utf8)] + MessageCoding.frames(DaemonMessage.run(assignment(second))))
         return received.withLock { $0 } == assignment(second)
       })
   }
@@ -220,11 +223,11 @@ import Testing
     let router = try boundRouter()
     let worker = try connect(
       silence: 0.1, note: { level, text in notes.withLock { $0.append("\(level): \(text)") } })
-    #expect(try next(router) == .ready(pid: getpid(), threads: 2))
-    #expect(try next(router) == .ready(pid: getpid(), threads: 2))
+    #expect(try next(router) == .ready(pid: getpid(), threads: 2, spool: true))
+    #expect(try next(router) == .ready(pid: getpid(), threads: 2, spool: true))
     worker.send(.failed(job: first, error: "e", mayPass: false))
     #expect(try next(router) == .failed(job: first, error: "e", mayPass: false))
-    #expect(try next(router) == .ready(pid: getpid(), threads: 2))
+    #expect(try next(router) == .ready(pid: getpid(), threads: 2, spool: true))
     #expect(try next(router) == .failed(job: first, error: "e", mayPass: false))
     #expect(
       notes.withLock { $0 } == [
@@ -233,7 +236,7 @@ import Testing
     // The connection may be made anew just then: until the answer arrives.
     #expect(
       try eventually {
-        _ = try router.send([Data("worker-1".utf8), MessageCoding.encode(DaemonMessage.heartbeat)])
+        _ = try router.send([Data("worker-1".utf8)] + MessageCoding.frames(DaemonMessage.heartbeat))
         return notes.withLock {
           $0.contains("notice: stemd is heard again at \(folder.endpoint())")
         }
@@ -265,7 +268,7 @@ import Testing
     for body in [
       Data(), Data([0xFF, 0]), Data(#"{"run":{}}"#.utf8), Data(repeating: 0x5B, count: 1 << 20),
     ] {
-      #expect(try router.send([Data("worker-1".utf8), body]))
+      #expect(try router.send([Data("worker-1".utf8), ProtocolVersion.frame, body]))
     }
     #expect(try router.send([Data("worker-1".utf8), Data("{}".utf8), Data("{}".utf8)]))
     try tell(router, .run(assignment(first)))
@@ -293,7 +296,7 @@ import Testing
     worker = nil
     #expect(
       try eventually {
-        try !router.send([Data("worker-1".utf8), MessageCoding.encode(DaemonMessage.heartbeat)])
+        try !router.send([Data("worker-1".utf8)] + MessageCoding.frames(DaemonMessage.heartbeat))
       })
   }
 }

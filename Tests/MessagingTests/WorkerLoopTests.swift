@@ -34,18 +34,22 @@ import Testing
 
   func assignment(_ job: String = "j1") -> Assignment {
     Assignment(
-      job: JobID(rawValue: job), settings: EditSettings(prompt: "p"), sourcePath: "/s",
-      resultFolder: "/r", modelFolder: "/m")
+      job: JobID(rawValue: job), attempt: 1, settings: EditSettings(prompt: "p"), model: "m",
+      files: .shared(
+        Assignment.SharedFiles(
+          source: "/s", resultFolder: "/r", checkpointFolder: "/c", cacheFolder: "/k",
+          cacheBytes: 0, modelFolder: "/m")))
   }
 
   func tell(_ message: DaemonMessage) throws {
-    #expect(try router.send([Data("w".utf8), MessageCoding.encode(message)]))
+    #expect(try router.send([Data("w".utf8)] + MessageCoding.frames(message)))
   }
 
   /// The worker's next message that is not a heartbeat.
   func next() throws -> WorkerMessage {
     while true {
-      let message = try MessageCoding.decode(WorkerMessage.self, from: router.next()[1])
+      let (message, _) = try MessageCoding.message(
+        WorkerMessage.self, from: Array(router.next().dropFirst()))
       if case .heartbeat = message { continue }
       return message
     }
@@ -64,7 +68,7 @@ import Testing
       WorkerLoop(connection: connection, performer: Work(work: work)).run()
       ended.signal()
     }.start()
-    #expect(try next() == .ready(pid: getpid(), threads: 1))
+    #expect(try next() == .ready(pid: getpid(), threads: 1, spool: true))
     try body()
     try tell(.stop)
     #expect(ended.wait(timeout: .now() + patience) == .success)
@@ -110,10 +114,10 @@ import Testing
       #expect(
         outcomes[1]
           == .failed(job: JobID(rawValue: "busy"), error: "Memory is short.", mayPass: true))
-      guard case .failed(_, _, mayPass: true) = outcomes[2],
-        case .failed(_, let long, mayPass: false) = outcomes[3],
+      guard case .failed(_, _, mayPass: true, reason: .diskFull) = outcomes[2],
+        case .failed(_, let long, mayPass: false, _) = outcomes[3],
         // Nobody cancelled it.
-        case .failed(_, _, mayPass: true) = outcomes[4]
+        case .failed(_, _, mayPass: true, reason: nil) = outcomes[4]
       else {
         Issue.record("\(outcomes)")
         return
@@ -185,7 +189,7 @@ import Testing
     ]
     try process.run()
     defer { if process.isRunning { process.terminate() } }
-    #expect(try next() == .ready(pid: process.processIdentifier, threads: 3))
+    #expect(try next() == .ready(pid: process.processIdentifier, threads: 3, spool: true))
     try tell(.run(assignment()))
     // There is no clip; what else the program has to say before it finds out is its own affair.
     var message = try next()
@@ -206,14 +210,14 @@ import Testing
       folder.endpoint(),
     ]
     try shell.run()
-    guard case .ready(let worker, _) = try next() else {
+    guard case .ready(let worker, _, _) = try next() else {
       Issue.record("no worker")
       return
     }
     try tell(.heartbeat)
     #expect(kill(shell.processIdentifier, SIGKILL) == 0)
     let isGone = try eventually {
-      try !router.send([Data("w".utf8), MessageCoding.encode(DaemonMessage.heartbeat)])
+      try !router.send([Data("w".utf8)] + MessageCoding.frames(DaemonMessage.heartbeat))
     }
     #expect(isGone)
     if !isGone { kill(worker, SIGKILL) }
@@ -233,7 +237,7 @@ import Testing
     _ = try next()
     #expect(kill(process.processIdentifier, SIGTERM) == 0)
     let isGone = try eventually {
-      try !router.send([Data("w".utf8), MessageCoding.encode(DaemonMessage.heartbeat)])
+      try !router.send([Data("w".utf8)] + MessageCoding.frames(DaemonMessage.heartbeat))
     }
     #expect(isGone)
     if !isGone { kill(process.processIdentifier, SIGKILL) }
@@ -258,7 +262,7 @@ extension WorkerMessage {
     case .progress: .progress
     case .log: .log
     case .failed: .failed
-    case .ready, .heartbeat, .done, .cancelled: .other
+    case .ready, .heartbeat, .checkpoint, .done, .cancelled, .get, .put: .other
     }
   }
 }

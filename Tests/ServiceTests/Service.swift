@@ -66,7 +66,7 @@ final class Service {
 
   // MARK: Asking
 
-  private func ask(_ request: ControlRequest) throws -> ControlReply {
+  func ask(_ request: ControlRequest) throws -> ControlReply {
     try ControlClient(endpoint: folders.controlEndpoint).request(request, timeout: 5)
   }
 
@@ -76,7 +76,7 @@ final class Service {
   }
 
   func jobs() throws -> [Job] {
-    guard case .jobs(let jobs) = try ask(.list(states: nil, limit: 1000)) else {
+    guard case .jobs(let jobs, _) = try ask(.list(JobFilter(limit: 1000))) else {
       throw Unexpected()
     }
     return jobs

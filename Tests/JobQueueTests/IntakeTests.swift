@@ -1,0 +1,276 @@
+import EditSettings
+import Foundation
+import GRDB
+import Glibc
+import Testing
+
+@testable import JobQueue
+
+@Suite("Intake") struct IntakeTests {
+  let test: TestSpool
+  var folder: TemporaryFolder { test.folder }
+
+  init() throws { test = try TestSpool() }
+
+  func submission(
+    _ content: String = "the clip", key: String? = nil, client: String = "user:ada",
+    name: String = "c.mp4"
+  ) -> Submission {
+    Submission(
+      name: name, settings: EditSettings(prompt: "a cat"), client: client, key: key,
+      clip: .bytes(Data(content.utf8)))
+  }
+
+  func refusal(_ submission: Submission) -> Refusal? {
+    #expect(throws: Refusal.self) { try test.spool.submit(one: submission) }
+  }
+
+  func upload(_ content: String, named name: String = "u1") throws -> ClipUpload {
+    let upload = try test.spool.beginUpload(named: name, size: content.utf8.count)
+    try upload.append(Data(content.utf8), at: 0)
+    return upload
+  }
+
+  @Test("many requests become jobs together, in their order, each with its clip and a log")
+  func group() throws {
+    let outcomes = test.spool.submit((0..<20).map { submission("clip \($0)", name: "c\($0).mp4") })
+    let jobs = outcomes.compactMap { if case .accepted(let job, false) = $0 { job } else { nil } }
+    #expect(jobs.map(\.name) == (0..<20).map { "c\($0)" })
+    #expect(jobs.map(\.id.rawValue) == jobs.map(\.id.rawValue).sorted())
+    for (index, job) in jobs.enumerated() {
+      #expect(folder.names("work/\(job.id)") == ["result", "source.mp4"])
+      #expect(folder.content("work/\(job.id)/source.mp4") == "clip \(index)")
+      #expect(
+        folder.content("work/\(job.id)/result/job.log")?.contains("c\(index).mp4 of user:ada")
+          == true)
+    }
+    #expect(try test.spool.store.jobs() == jobs)
+  }
+
+  @Test("the same key makes one job for one client, at once, later and after a restart")
+  func keys() throws {
+    let outcomes = test.spool.submit([
+      submission(key: "k"), submission("another", key: "k"), submission(key: "k", client: "user:b"),
+    ])
+    guard case .accepted(let first, false) = outcomes[0],
+      case .accepted(let repeated, true) = outcomes[1],
+      case .accepted(let other, false) = outcomes[2]
+    else {
+      Issue.record("\(outcomes)")
+      return
+    }
+    #expect(first == repeated && other.id != first.id && first.key == "k")
+    try test.restart()
+    #expect(try test.spool.submit(one: submission(key: "k")) == (first, true))
+    _ = try test.finish(first.id)
+    _ = try test.spool.deliver(first.id)
+    let later = try test.spool.submit(one: submission(key: "k"))
+    #expect(later.known && later.job.state == .done)
+    #expect(try test.spool.store.jobs().count == 2)
+  }
+
+  @Test("an upload comes part by part, in order, and becomes a job's clip")
+  func uploading() throws {
+    let upload = try test.spool.beginUpload(named: "u1", size: 8)
+    try upload.append(Data("the ".utf8), at: 0)
+    let gap = #expect(throws: Refusal.self) { try upload.append(Data("p".utf8), at: 7) }
+    #expect(gap?.code == .offset && gap?.received == 4)
+    #expect(throws: Refusal.self) { try upload.append(Data("clips".utf8), at: 4) }
+    #expect(!upload.isComplete)
+    try upload.append(Data("clip".utf8), at: 4)
+    #expect(upload.isComplete)
+    try upload.sync()
+    var request = submission()
+    request.clip = .upload(upload)
+    let job = try test.spool.submit(one: request).job
+    #expect(folder.content("work/\(job.id)/source.mp4") == "the clip")
+    #expect(folder.names("work") == [job.id.rawValue])
+  }
+
+  @Test("an upload that nobody goes on with leaves nothing, nor does one that a crash cut off")
+  func abandonedUpload() throws {
+    var upload: ClipUpload? = try upload("half")
+    #expect(folder.names("work") == [".upload-u1"])
+    #expect(upload != nil)
+    upload = nil
+    #expect(folder.names("work").isEmpty)
+    folder.drop("work/.upload-u2", "half")
+    let repairs = try test.restart()
+    #expect(repairs.map(\.message) == ["an upload that was cut off is removed"])
+    #expect(folder.names("work").isEmpty && folder.names("inbox").isEmpty)
+  }
+
+  @Test(
+    "what exceeds a limit is refused with the limit's name, and nothing is left of it",
+    arguments: ["job_bytes", "queue_length", "spool_reserve"])
+  func limits(name: String) throws {
+    switch name {
+    case "job_bytes": test.spool.limits.jobBytes = 7
+    case "queue_length": test.spool.limits.queueLength = 0
+    default: test.spool.limits.spoolReserve = .max / 2
+    }
+    let refused = refusal(submission())
+    #expect(refused?.code == .limit && refused?.limit == name)
+    #expect(refused?.description.contains("'\(name)'") == true)
+    #expect(throws: Refusal.self) { try test.spool.beginUpload(named: "u", size: 8) }
+    #expect(folder.names("work").isEmpty)
+    #expect(try test.spool.store.jobs().isEmpty)
+  }
+
+  @Test("the queue's length counts also within a group")
+  func queueLengthWithinGroup() throws {
+    test.spool.limits.queueLength = 2
+    let outcomes = test.spool.submit((0..<3).map { submission(key: "\($0)") })
+    guard case .accepted = outcomes[0], case .accepted = outcomes[1],
+      case .refused(let refusal) = outcomes[2]
+    else {
+      Issue.record("\(outcomes)")
+      return
+    }
+    #expect(refusal.limit == "queue_length")
+  }
+
+  @Test("a clip in the inbox that is too large fails as a job that says so, and is kept")
+  func largeClipInInbox() throws {
+    test.spool.limits.jobBytes = 7
+    let job = try test.claim()[0]
+    #expect(job.state == .failed && job.error?.contains("'job_bytes'") == true)
+    _ = try test.spool.deliver(job.id)
+    #expect(folder.content("outbox/c/source.mp4") == "the clip")
+  }
+
+  @Test("a store that fails refuses the whole group, and nothing is left of it")
+  func failingStore() throws {
+    let database = try DatabaseQueue(path: folder.path("state/jobs.sqlite"))
+    try database.write {
+      try $0.execute(
+        sql:
+          "CREATE TRIGGER full BEFORE INSERT ON job BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    }
+    let outcomes = test.spool.submit([submission(), submission()])
+    for outcome in outcomes {
+      guard case .refused(let refusal) = outcome else {
+        Issue.record("\(outcome)")
+        continue
+      }
+      #expect(refusal.code == .unavailable && refusal.description.contains("disk full"))
+    }
+    #expect(folder.names("work").isEmpty)
+    try database.write { try $0.execute(sql: "DROP TRIGGER full") }
+    _ = try test.spool.submit(one: submission())
+  }
+
+  @Test("after a crash before the commit nothing is left; after one behind it the job has its clip")
+  func crash() throws {
+    let job = try test.spool.submit(one: submission()).job
+    // As if the crash had come before the folder got its name …
+    rename(folder.path("work/\(job.id)"), folder.path("work/.new-\(job.id)"))
+    // … and, of another request, before its record was committed.
+    mkdir(folder.path("work/.new-1zzzzzzzzzzzz"), 0o770)
+    folder.drop("work/.new-1zzzzzzzzzzzz/source.mp4", "never accepted")
+    let repairs = try test.restart()
+    #expect(
+      repairs.map(\.message) == ["it was never accepted, and what came of it is removed"])
+    #expect(folder.names("work") == [job.id.rawValue])
+    #expect(folder.content("work/\(job.id)/source.mp4") == "the clip")
+    #expect(try test.spool.store.job(job.id)?.state == .queued)
+    #expect(folder.names("inbox").isEmpty)
+  }
+
+  @Test("a job whose folder could not be named yet is given its name by its first attempt")
+  func lateName() throws {
+    let job = try test.spool.submit(one: submission()).job
+    rename(folder.path("work/\(job.id)"), folder.path("work/.new-\(job.id)"))
+    _ = try test.finish(job.id)
+    _ = try test.spool.deliver(job.id)
+    #expect(folder.content("outbox/c/source.mp4") == "the clip")
+  }
+
+  @Test("a failed or cancelled job is repeated with the clip from the outbox, as a new job")
+  func retry() throws {
+    let failed = try test.claim("c.mp4", ["c.txt": "a cat"])[0]
+    let early = #expect(throws: Refusal.self) {
+      try test.spool.retrySubmission(of: failed.id, key: nil, priority: nil)
+    }
+    #expect(early?.code == .state)
+    _ = try test.finish(failed.id, as: .failed, error: "no")
+    _ = try test.spool.deliver(failed.id)
+    let job = try test.spool.submit(
+      one: test.spool.retrySubmission(of: failed.id, key: "again", priority: 7)
+    ).job
+    #expect((job.state, job.name, job.priority, job.key) == (.queued, "c", 7, "again"))
+    #expect(job.retryOf == failed.id && job.settings == failed.settings)
+    #expect(job.client == failed.client)
+    #expect(folder.content("work/\(job.id)/source.mp4") == "the clip")
+    _ = try test.finish(job.id)
+    #expect(try test.spool.deliver(job.id).outboxName == "c-2")
+    #expect(try test.report("c-2")["retry_of"] == .text(failed.id.rawValue))
+    #expect(folder.content("outbox/c/source.mp4") == "the clip")
+    let done = #expect(throws: Refusal.self) {
+      try test.spool.retrySubmission(of: job.id, key: nil, priority: nil)
+    }
+    #expect(done?.code == .state)
+    folder.remove("outbox/c/source.mp4")
+    let gone = #expect(throws: Refusal.self) {
+      try test.spool.retrySubmission(of: failed.id, key: nil, priority: nil)
+    }
+    #expect(gone?.code == .notFound)
+  }
+
+  @Test("a sidecar's priority is the job's, and its owner is the client")
+  func sidecarPriority() throws {
+    let job = try test.claim("c.mp4", ["c.yaml": "prompt: a cat\npriority: -5\n"])[0]
+    #expect(job.priority == -5 && job.client == ClientName.user(getuid()))
+    let bad = try test.claim("d.mp4", ["d.yaml": "prompt: a cat\npriority: 101\n"])[0]
+    #expect(bad.error?.contains("'priority' takes a whole number from -100 to 100") == true)
+  }
+
+  @Test("an outbox that was removed is made again")
+  func missingOutbox() throws {
+    let job = try test.claim()[0]
+    rmdir(folder.path("outbox"))
+    _ = try test.finish(job.id)
+    _ = try test.spool.deliver(job.id)
+    #expect(folder.names("outbox") == ["c"])
+  }
+
+  @Test("a clock that is set back changes no order")
+  func clockSetBack() throws {
+    let first = try test.spool.submit(one: submission(), now: Date(timeIntervalSince1970: 2e9)).job
+    let second = try test.spool.submit(one: submission(), now: Date(timeIntervalSince1970: 1e9)).job
+    try test.restart()
+    let third = try test.spool.submit(one: submission(), now: Date(timeIntervalSince1970: 1e9)).job
+    #expect(try test.spool.store.jobs().map(\.id) == [first.id, second.id, third.id])
+    #expect(try test.spool.store.nextQueued(by: JobTurns())?.id == first.id)
+    _ = try test.spool.store.start(first.id, worker: "w", now: Date(timeIntervalSince1970: 1e9))
+    _ = try test.spool.store.finish(first.id, as: .done, now: Date(timeIntervalSince1970: 1e9))
+    #expect(try test.spool.deliver(first.id).outboxName == "c")
+  }
+
+  @Test("a result's files are read in parts; nothing else is")
+  func resultFiles() throws {
+    var job = try test.claim()[0]
+    #expect(throws: Refusal.self) { try test.spool.resultFiles(of: job) }
+    _ = try test.finish(job.id)
+    job = try test.spool.deliver(job.id)
+    symlink("/etc/passwd", folder.path("outbox/c/link.txt"))
+    mkfifo(folder.path("outbox/c/pipe"), 0o600)
+    #expect(
+      try test.spool.resultFiles(of: job).map(\.name) == [
+        "edited.mp4", "job.log", "result.json", "sidecar.txt", "source.mp4",
+      ])
+    let part = try test.spool.readResult("source.mp4", of: job, offset: 4, length: 100)
+    #expect(part.bytes == Data("clip".utf8) && part.size == 8)
+    #expect(
+      try test.spool.readResult("source.mp4", of: job, offset: 100, length: 1).bytes.isEmpty)
+    for name in ["link.txt", "pipe", "../lock", "..", "", "none", "a/b", "\0"] {
+      let refusal = #expect(throws: Refusal.self) {
+        try test.spool.readResult(name, of: job, offset: 0, length: 10)
+      }
+      #expect(refusal?.code == .notFound)
+    }
+    rename(folder.path("outbox/c"), folder.path("outbox/moved"))
+    symlink(folder.path("outbox/moved"), folder.path("outbox/c"))
+    #expect(throws: Refusal.self) { try test.spool.resultFiles(of: job) }
+  }
+}
