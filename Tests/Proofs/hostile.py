@@ -123,6 +123,14 @@ def routing_id(random, number):
     return random.choice([None, None, b"\xff" + random.randbytes(10), b"\n[31m" + bytes([number % 255 + 1]), b"w" * 255, f"stranger-{number}".encode()])
 
 
+def is_text(name):
+    """Whether a routing id can be a worker's name."""
+    try:
+        return name is not None and name[0] != 0 and bool(name.decode())
+    except UnicodeDecodeError:
+        return False
+
+
 def offer(peer, frames):
     """Whether the message could be sent at once."""
     try:
@@ -132,13 +140,63 @@ def offer(peer, frames):
         return False
 
 
+def is_answered(peer, is_worker):
+    """Whether a connection still works, after all that came over it. What was sent just before it was cut may be lost: so asks more than once."""
+    valid = message("heartbeat") if is_worker else message("status", id="valid")
+    expected = (b'"introduce"', b'"heartbeat"') if is_worker else (b'"valid"',)
+    for _ in range(5):
+        offer(peer, valid)
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline:
+            if peer.poll(100) and any(text in peer.recv_multipart()[1] for text in expected):
+                return True
+    return False
+
+
+def refusals(control):
+    """What a client is told of each fault: (fault, code, the code that the protocol names)."""
+    ask = {"type": "status", "id": "1"}
+    text = json.dumps(ask).encode()
+    cases = {
+        "one frame": ([PROTOCOL], "malformed"),
+        "four frames": ([PROTOCOL, text, b"", b""], "malformed"),
+        "another protocol": ([b"stemd/2", text], "version"),
+        "no JSON": ([PROTOCOL, b"{"], "malformed"),
+        "no object": ([PROTOCOL, b"[]"], "malformed"),
+        "no type": ([PROTOCOL, b"{}"], "malformed"),
+        "an unknown type": (message("hello"), "unknown"),
+        "an id of 65 bytes": (message("status", id="x" * 65), "malformed"),
+        "an id that is no text": (message("status", id=7), "malformed"),
+        "an unknown job": (message("status", job="0000000000000"), "not_found"),
+        "an unknown upload": (message("chunk", b"x", upload="u", offset=0), "not_found"),
+        "a job that is no text": (message("cancel", job=7), "malformed"),
+        "a broken number": (message("list", limit=1.5), "malformed"),
+        "a limit of 1001": (message("list", limit=1001), "malformed"),
+        "an unknown setting": (message("submit", b"x", name="x.mp4", settings={"prompt": "x", "colour": 1}), "settings"),
+        "no prompt": (message("submit", b"x", name="x.mp4", settings={}), "settings"),
+        "a name with a slash": (message("submit", b"x", name="a/b.mp4", settings={"prompt": "x"}), "malformed"),
+        "a submission without a clip": (message("submit", name="x.mp4", settings={"prompt": "x"}), "malformed"),
+        "a clip of 2^60 bytes": (message("submit", name="x.mp4", settings={"prompt": "x"}, bytes=1 << 60), "limit"),
+        "a path outside": (message("submit", name="x.mp4", settings={"prompt": "x"}, path="/etc/passwd"), "forbidden"),
+        "a frame above the limit": ([PROTOCOL, text + b" " * FRAME], "limit"),
+    }
+    for fault, (frames, expected) in cases.items():
+        with Client(control) as client:
+            client.socket.send_multipart(frames)
+            received = client.receive(5)
+        yield fault, received[0].get("code", received[0]["type"]) if received else "no answer", expected
+
+
 def attack(endpoint, attacker, count):
-    """Sends `count` messages over many connections; how many of these took nothing any more."""
+    """Sends `count` messages over many connections; how many of these took nothing any more, or had no answer to a valid message."""
     sent, stalled = 0, 0
     while sent < count:
         burst = min(count - sent, attacker.random.choice([10, 100, 500, 1000]))
-        peer = dealer(endpoint, identity=routing_id(attacker.random, sent), queue=attacker.random.choice([10, 1000]))
+        is_worker, name = attacker.types is REPORTS, routing_id(attacker.random, sent)
+        peer = dealer(endpoint, identity=name, queue=1000)
         is_reading = attacker.random.random() < 0.7
+        # What has no name that a worker may have gets no answer at all.
+        has_answers = is_reading and (not is_worker or is_text(name))
         for _ in range(burst):
             frames = attacker.next()
             patience = time.monotonic() + 2
@@ -150,6 +208,8 @@ def attack(endpoint, attacker, count):
             sent += 1
             while is_reading and peer.poll(0):
                 peer.recv_multipart()
+        if has_answers and is_sent and not is_answered(peer, is_worker):
+            stalled += 1
         peer.close(linger=200)
     return stalled
 
@@ -216,6 +276,7 @@ def main():
     settings = {"prompt": "a photo of a blue ball", "steps": 1, "frames": 1, "size": "64x64"}
     with service.client() as client:
         client.ask("pause")
+        said = [f"{fault}: {code}, not {expected}" for fault, code, expected in refusals(service.control) if code != expected]
         jobs = [client.ask("submit", clip, name=f"good-{n}.mp4", settings=settings)["job"]["id"] for n in range(3)]
 
     processes = multiprocessing.get_context("spawn")
@@ -255,7 +316,8 @@ def main():
 
     promises = Promises("hostile")
     promises.measured("messages to the control and the worker socket", f"{counts[0]}, {counts[1]} in {seconds:.0f} s")
-    promises.measured("connections that took nothing any more", stalled)
+    promises.nothing_of("faults that were answered with another code", said)
+    promises.promised("connections that work no more after it", stalled, "0", stalled == 0)
     promises.promised("the daemon", "lives" if is_alive else f"ended: {service.process.returncode}", "lives", is_alive)
     promises.promised("wrong or missing answers to the good client", len(wrong), f"0 of {len(latencies)}", not wrong)
     promises.details += wrong[:10]
