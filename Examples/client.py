@@ -56,7 +56,9 @@ def watch(job):
         if not socket.poll(5_000):  # The first time, after a restart, or when 30 seconds of silence ended the watch.
             send({"type": "watch", "job": job["id"]})
         job = receive()[0].get("job", job)
-        print("\r", job["state"], *job.get("progress", {}).values(), end="\033[K", file=sys.stderr)
+        progress = job.get("progress", {})
+        print("\r" + job["state"], *map(progress.get, progress and ("stage", "step", "steps")), end="\033[K", file=sys.stderr)
+    print(file=sys.stderr)
     return job
 
 
