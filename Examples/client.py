@@ -3,8 +3,7 @@
 
 Run it again after any interruption: it asks with the same key, and so gets the same job. The protocol that it speaks is
 written down in Docs/protocol.md. Needs pyzmq (Debian: python3-zmq)."""
-import argparse, hashlib, json, pathlib, sys
-import zmq
+import argparse, hashlib, json, pathlib, sys, zmq
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("clip", type=pathlib.Path)
@@ -56,8 +55,8 @@ def watch(job):
         if not socket.poll(5_000):  # The first time, after a restart, or when 30 seconds of silence ended the watch.
             send({"type": "watch", "job": job["id"]})
         job = receive()[0].get("job", job)
-        progress = job.get("progress", {})
-        print("\r" + job["state"], *map(progress.get, progress and ("stage", "step", "steps")), end="\033[K", file=sys.stderr)
+        progress = [str(job.get("progress", {}).get(part, "")) for part in ("stage", "step")]
+        print("\r" + " ".join([job["state"], *progress]), end="\033[K", file=sys.stderr)
     print(file=sys.stderr)
     return job
 
