@@ -144,7 +144,7 @@ class Submitter(threading.Thread):
         inbox = self.service.root / "inbox"
         while not inbox.is_dir():
             time.sleep(0.01)
-        if self.random.random() < 0.5:
+        if plan.name[-1] in "02468":
             sidecar = (plan.name + ".json", json.dumps(plan.settings))
         else:
             sidecar = (plan.name + ".yaml", "".join(f"{key}: {json.dumps(value)}\n" for key, value in plan.settings.items()))
@@ -304,13 +304,22 @@ def moment(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
+STAGES = ["load", "decode", "encode-latents", "invert", "reconstruct", "edit", "decode-latents", "encode", "measure"]
+
+
 @dataclass
 class Attempt:
     begun: float
     worker: str
-    continues: str | None = None
-    said: list = field(default_factory=list)
-    ended: bool = False
+    last: float
+    """When it said its last line."""
+    continues: tuple | None = None
+    """(stage's number, step)"""
+    reuses: bool = False
+
+
+def position(stage, step):
+    return STAGES.index(stage), int(step)
 
 
 def attempts(log):
@@ -320,19 +329,18 @@ def attempts(log):
         parts = line.split(" ", 2)
         if len(parts) < 3:
             continue
-        if given := re.match(r"given to (\S+?),? ", parts[2]):
-            found.append(Attempt(moment(parts[0]), given[1].rstrip(",")))
+        if given := re.match(r"given to (\S+), attempt", parts[2]):
+            found.append(Attempt(moment(parts[0]), given[1], moment(parts[0])))
         elif found:
-            found[-1].said.append(line)
-            if "continues at" in parts[2]:
-                found[-1].continues = parts[2]
+            found[-1].last = moment(parts[0])
+            if place := re.match(r"continues at (\S+) (\d+)/", parts[2]):
+                found[-1].continues = position(*place.groups())
+            found[-1].reuses |= parts[2].startswith("reuses the inversion")
     return found
 
 
 def redone(killer, job, log):
-    """For each kill that ended one of the job's attempts: the seconds of work since the last checkpoint, and whether there was one, and
-    whether the next attempt made use of it."""
-    found = []
+    """For each kill that ended one of the job's attempts: the seconds of work since the last checkpoint."""
     tries = attempts(log)
     for attempt, following in zip(tries, tries[1:]):
         blows = [
@@ -340,15 +348,21 @@ def redone(killer, job, log):
             for blow in killer.kills
             if attempt.begun <= blow[0] <= following.begun and blow[2] in (None, attempt.worker)
         ]
-        if not blows:
-            continue
-        when, _, _, standing = blows[0]
-        checkpoint = standing.get(job)
-        lost = when - max(attempt.begun, checkpoint or 0)
-        # It says so only where it lived long enough to look.
-        is_used = following.continues is not None or not any("load" in s or "edit" in s for s in following.said)
-        found.append((max(0, lost), checkpoint is not None, is_used))
-    return found
+        if blows:
+            when, _, _, standing = blows[0]
+            yield max(0, when - max(attempt.begun, standing.get(job, 0)))
+
+
+def steps_back(log):
+    """Sentences on attempts that did not go on from what was kept before."""
+    reached = None
+    for attempt in attempts(log):
+        if attempt.continues is not None:
+            if reached is not None and attempt.continues < reached:
+                yield f"continues at {STAGES[attempt.continues[0]]} {attempt.continues[1]} after {STAGES[reached[0]]} {reached[1]}"
+            reached = attempt.continues
+        elif reached is not None and not attempt.reuses and attempt.last - attempt.begun > 2:
+            yield f"an attempt of {attempt.last - attempt.begun:.1f} s began anew after {STAGES[reached[0]]} {reached[1]}"
 
 
 def same(a, b):
@@ -416,10 +430,8 @@ def check(promises, service, planned, jobs, killer, reference, arguments):
         except (KeyError, OSError):
             continue
         said += [float(s) for s in re.findall(r" died.*checkpoint ([0-9.]+) s ago", log)]
-        for lost, had_checkpoint, is_used in redone(killer, job["id"], log):
-            losses.append(lost)
-            if had_checkpoint and not is_used:
-                ignored.append(f"job {job['id']} ({job['name']}) began anew though it had a checkpoint")
+        losses += redone(killer, job["id"], log)
+        ignored += [f"job {job['id']} ({job['name']}): {sentence}" for sentence in steps_back(log)]
     allowed = arguments.checkpoint_interval + arguments.slack
     promises.measured("attempts that a kill ended", len(losses))
     if losses:
