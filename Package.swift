@@ -29,14 +29,17 @@ let package = Package(
     system("COneDNN", package: "libdnnl-dev"),
     system("COpenBLAS", pkgConfig: "openblas", package: "libopenblas-openmp-dev"),
     system("COpenMP", package: "libgomp1"),
+    system("CCrypto", pkgConfig: "libcrypto", package: "libssl-dev"),
     system("CLibAV", pkgConfig: "libavformat", package: "libavformat-dev"),
     system("CZeroMQ", package: "libzmq3-dev"),
     system("CSystemd", pkgConfig: "libsystemd", package: "libsystemd-dev"),
     system("CLinux", package: "libc6-dev"),
+    // Not a library: what takes the place of the C library's accept.
+    .target(name: "CConnectionCeiling"),
 
     // What the project exists for; each imports only from above itself.
     .target(name: "EditSettings"),
-    .target(name: "Tensor", dependencies: ["COneDNN", "COpenBLAS", "COpenMP"]),
+    .target(name: "Tensor", dependencies: ["COneDNN", "COpenBLAS", "COpenMP", "CCrypto"]),
     .target(name: "StableDiffusion", dependencies: ["Tensor"]),
     .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
     .target(name: "VideoFile", dependencies: ["CLibAV", "CLinux"]),
@@ -49,7 +52,9 @@ let package = Package(
       dependencies: [
         "CLinux", "EditSettings", .product(name: "GRDB", package: "GRDB.swift"), "Yams",
       ]),
-    .target(name: "Messaging", dependencies: ["CLinux", "CZeroMQ", "EditSettings", "JobQueue"]),
+    .target(
+      name: "Messaging",
+      dependencies: ["CConnectionCeiling", "CLinux", "CZeroMQ", "EditSettings", "JobQueue"]),
 
     // The programs.
     .executableTarget(
@@ -74,6 +79,12 @@ let package = Package(
     .testTarget(name: "TensorTests", dependencies: ["Tensor", "stemctl"]),
     .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),
     .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"], exclude: ["Goldens"]),
+    .testTarget(
+      name: "ClipEditTests",
+      dependencies: [
+        "ClipEdit", "EditSettings", "StableDiffusion", "Tensor", "VideoEditing", "VideoFile",
+        "stem-worker", "stemctl",
+      ]),
     .testTarget(name: "VideoFileTests", dependencies: ["VideoFile", "stem-worker"]),
     .testTarget(
       name: "JobQueueTests",
@@ -82,7 +93,12 @@ let package = Package(
       ]),
     .testTarget(
       name: "MessagingTests",
-      dependencies: ["Messaging", "Journal", "stem-worker", "stemctl", logging]),
+      dependencies: [
+        "Messaging", "Journal", "stemd", "stem-worker", "stemctl", "echo-router", logging,
+      ]),
+    // A program for the tests: a socket in a process that may die.
+    .executableTarget(
+      name: "echo-router", dependencies: ["Messaging", "CLinux"], path: "Tests/EchoRouter"),
     .testTarget(
       name: "ServiceTests",
       dependencies: ["JobQueue", "Messaging", "VideoFile", "stemd", "stem-worker", "stemctl"]),

@@ -40,14 +40,41 @@ public struct ClipEdit {
   ///   - input: the clip's path.
   ///   - output: the path of the edited mp4; it appears whole or not at all, in place of what was
   ///     there.
+  ///   - limits: what the clip may take; a clip beyond them is refused.
+  ///   - keeping: checkpoints to go on from and to leave, and earlier jobs' inversions. The result
+  ///     has the same bits with them and without.
   ///   - note: told in a sentence what the person who sent the clip should know.
+  ///   - checkpointed: called when a checkpoint is on the disk, with where it stands; before
+  ///     `progress` is told of that step.
   ///   - progress: told at every step; what it throws ends the edit.
+  /// - Throws: `ClipEditError`, `VideoFileError`, and what `progress` throws.
   public func run(
     input: String, output: String, measuring measurement: Measurement = Measurement(),
-    note: (String) -> Void = { _ in },
+    limits: ClipLimits = ClipLimits(), keeping: EditKeeping = EditKeeping(),
+    note: (String) -> Void = { _ in }, checkpointed: (EditProgress) -> Void = { _ in },
     progress: (EditProgress) throws -> Void
   ) throws -> EditFigures {
-    var clock = StageClock()
+    try withoutActuallyEscaping(note) { note in
+      try withoutActuallyEscaping(checkpointed) { checkpointed in
+        try run(
+          input: input, output: output, measurement, limits,
+          keeping: { fingerprint, seconds in
+            keeping.isNothing
+              ? nil
+              : KeptWork(
+                keeping: keeping, fingerprint: fingerprint(), steps: settings.steps,
+                seconds: seconds, note: note, checkpointed: checkpointed)
+          }, note: note, progress: progress)
+      }
+    }
+  }
+
+  private func run(
+    input: String, output: String, _ measurement: Measurement, _ limits: ClipLimits,
+    keeping remembering: (() -> EditFingerprint, @escaping () -> [String: Double]) -> KeptWork?,
+    note: (String) -> Void, progress: (EditProgress) throws -> Void
+  ) throws -> EditFigures {
+    let clock = StageClock()
     func report(_ update: EditProgress) throws {
       clock.enter(update.stage)
       try progress(update)
@@ -63,16 +90,26 @@ public struct ClipEdit {
     }
 
     try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0))
-    let clip = try video.decode(
-      path: input, options: DecodingOptions(size: workingSize, frames: settings.frames))
+    let clip = try decoded(input, limits)
     clip.warnings.forEach(note)
-    try checkMemory(for: clip)
     let truth = try measurement.truth.map { try frames(ofTruth: $0, like: clip) }
     let source = Tensor(
       pixels: clip.pixels, frames: clip.frameCount, height: clip.height, width: clip.width)
 
     let edit = VideoEdit(model: model, settings: settings, reconstructs: measurement.reconstruction)
-    let result = try edit.run(frames: source, progress: report)
+    let work = remembering({ EditFingerprint(settings: settings, model: model, clip: clip) }) {
+      clock.seconds
+    }
+    let threads = Parallel.threads
+    defer { Parallel.threads = threads }
+    if let work {
+      clock.add(work.secondsBefore)
+      Parallel.threads = work.threads
+      if Parallel.threads != work.threads {
+        note("has fewer threads than before: the result may differ in its last bits")
+      }
+    }
+    let result = try edit.run(frames: source, memory: work, progress: report)
     guard result.edited.isFinite else {
       throw ClipEditError(
         "the model gave numbers that are not finite: its weights are damaged, or the guidance of \(settings.guidance) is too much for it"
@@ -101,21 +138,26 @@ public struct ClipEdit {
       figures.changedPSNR = peakSignalToNoiseRatio(result.edited, truth, mask: changed).finite
       figures.changedUneditedPSNR = peakSignalToNoiseRatio(source, truth, mask: changed).finite
     }
-    figures.seconds = clock.finish()
+    figures.inversionReused = work?.inversionReused ?? false
+    figures.seconds = clock.seconds
     return figures
   }
 
-  /// Refuses what this machine's memory cannot hold, before the system kills the process for it.
-  private func checkMemory(for clip: VideoClip) throws {
+  /// Refuses what is beyond the limits or this machine's memory, before the system kills the process
+  /// for it.
+  private func decoded(_ input: String, _ limits: ClipLimits) throws -> VideoClip {
+    let clip: VideoClip
+    do {
+      clip = try video.decode(
+        path: input,
+        options: limits.narrowed(DecodingOptions(size: workingSize, frames: settings.frames)))
+    } catch let error as VideoFileError {
+      throw limits.refusal(error) ?? error as any Error
+    }
     let needed = model.estimatedBytes(
       frames: clip.frameCount, height: clip.height, width: clip.width)
-    let available = Int(clamping: ProcessInfo.processInfo.physicalMemory)
-    guard needed <= available else {
-      func gibibytes(_ bytes: Int) -> String { String(format: "%.1f GiB", Double(bytes) / 0x1p30) }
-      throw ClipEditError(
-        "\(clip.frameCount) frames of \(clip.width)x\(clip.height) would take about \(gibibytes(needed)) of memory, and this machine has \(gibibytes(available)): choose a smaller 'size' or fewer 'frames'"
-      )
-    }
+    if let refusal = limits.refusal(for: clip, needed: needed) { throw refusal }
+    return clip
   }
 
   private var workingSize: DecodingOptions.Size {
@@ -177,29 +219,6 @@ public struct ClipEditError: Error, CustomStringConvertible, Sendable {
 
   init(_ description: String, mayPass: Bool = false) {
     (self.description, self.mayPass) = (description, mayPass)
-  }
-}
-
-/// Wall-clock seconds by stage.
-private struct StageClock {
-  private var seconds: [String: Double] = [:]
-  private var current: (stage: EditProgress.Stage, since: ContinuousClock.Instant)?
-
-  mutating func enter(_ stage: EditProgress.Stage) {
-    guard stage != current?.stage else { return }
-    leave()
-    current = (stage, .now)
-  }
-
-  mutating func finish() -> [String: Double] {
-    leave()
-    return seconds
-  }
-
-  private mutating func leave() {
-    guard let current else { return }
-    seconds[current.stage.rawValue, default: 0] +=
-      ((ContinuousClock.now - current.since) / .seconds(1) * 1000).rounded() / 1000
   }
 }
 

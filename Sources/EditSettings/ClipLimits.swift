@@ -1,14 +1,16 @@
-/// What a clip may ask of a worker; `nil` where nothing is set.
+/// What an operator allows a clip to take; `nil` where there is no limit.
 public struct ClipLimits: Codable, Sendable, Equatable {
   /// Frames that are edited.
   public var frames: Int?
   /// Pixels of one frame of the clip, before it is scaled.
   public var framePixels: Int?
-  /// Bytes of memory that an edit may take.
+  /// Estimated bytes of memory that the edit takes.
   public var memoryBytes: Int?
 
   public init(frames: Int? = nil, framePixels: Int? = nil, memoryBytes: Int? = nil) {
-    (self.frames, self.framePixels, self.memoryBytes) = (frames, framePixels, memoryBytes)
+    self.frames = frames
+    self.framePixels = framePixels
+    self.memoryBytes = memoryBytes
   }
 
   enum CodingKeys: String, CodingKey {

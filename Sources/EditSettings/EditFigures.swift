@@ -7,6 +7,8 @@ public struct EditFigures: Codable, Sendable, Equatable {
   public var frameRate: Double
   /// Wall-clock seconds by stage.
   public var seconds: [String: Double]
+  /// Whether the clip's inversion was that of an earlier job.
+  public var inversionReused: Bool
   /// What the inversion kept: dB against the scaled input frames, before video encoding; where a
   /// reconstruction was made.
   public var reconstructionPSNR: Double?
@@ -25,11 +27,31 @@ public struct EditFigures: Codable, Sendable, Equatable {
     self.size = size
     self.frameRate = frameRate
     seconds = [:]
+    inversionReused = false
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    frames = try values.decode(Int.self, forKey: .frames)
+    size = try values.decode(FrameSize.self, forKey: .size)
+    frameRate = try values.decode(Double.self, forKey: .frameRate)
+    seconds = try values.decode([String: Double].self, forKey: .seconds)
+    // Figures from before there was a cache say nothing of it.
+    inversionReused = try values.decodeIfPresent(Bool.self, forKey: .inversionReused) ?? false
+    func measured(_ key: CodingKeys) throws -> Double? {
+      try values.decodeIfPresent(Double.self, forKey: key)
+    }
+    reconstructionPSNR = try measured(.reconstructionPSNR)
+    editPSNR = try measured(.editPSNR)
+    uneditedPSNR = try measured(.uneditedPSNR)
+    changedPSNR = try measured(.changedPSNR)
+    changedUneditedPSNR = try measured(.changedUneditedPSNR)
   }
 
   enum CodingKeys: String, CodingKey {
     case frames, size, seconds
     case frameRate = "frame_rate"
+    case inversionReused = "inversion_reused"
     case reconstructionPSNR = "reconstruction_psnr"
     case editPSNR = "edit_psnr"
     case uneditedPSNR = "unedited_psnr"

@@ -4,6 +4,7 @@ import JobQueue
 /// A client's end of the control socket. It belongs to one thread.
 public final class ControlClient {
   public let endpoint: String
+  private let security: MessageSocket.Security
   private let context: MessagingContext
   /// Made anew after a request that was not answered, so that its late answer is not taken for the
   /// next one's.
@@ -12,10 +13,11 @@ public final class ControlClient {
   /// restarted soon learns of the watch.
   var secondsBetweenRenewals = Watching.lease / 6
 
-  /// - Parameter endpoint: `SpoolFolders.controlEndpoint`.
-  public init(endpoint: String) throws {
+  /// - Parameter endpoint: `SpoolFolders.controlEndpoint`, or `tcp://HOST:PORT` with keys.
+  public init(endpoint: String, security: MessageSocket.Security = .local) throws {
     _ = try LocalSocketPath(endpoint: endpoint)
     self.endpoint = endpoint
+    self.security = security
     self.context = try MessagingContext()
   }
 
@@ -111,7 +113,8 @@ public final class ControlClient {
     case .nothing, .stale, .otherFile:
       throw notAnswering
     }
-    let socket = try MessageSocket(.dealer, context: context, lingerMilliseconds: 100)
+    let socket = try MessageSocket(
+      .dealer, context: context, lingerMilliseconds: 100, security: security)
     try socket.connect(endpoint)
     self.socket = socket
     return socket

@@ -12,8 +12,8 @@ public final class MessagingContext: Sendable {
       throw MessagingError.last("The messaging context could not be created")
     }
     // A socket of ours costs descriptors of the process even before anyone connects; reaching this
-    // limit is an error that can be handled. It does not limit the connections that others make:
-    // where those use up the process's descriptors, libzmq aborts it.
+    // limit is an error that can be handled. The connections that others make are limited by
+    // `ConnectionCeiling`.
     guard zmq_ctx_set(handle, ZMQ_MAX_SOCKETS, 1023) == 0 else {
       let error = MessagingError.last("The messaging context's number of sockets could not be set")
       zmq_ctx_term(handle)

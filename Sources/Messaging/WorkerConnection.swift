@@ -13,6 +13,7 @@ import Synchronization
 public final class WorkerConnection: Sendable {
   /// - Parameters:
   ///   - endpoint: `SpoolFolders.workerEndpoint`.
+  ///   - security: By what keys it and the daemon know each other, on another machine.
   ///   - name: The worker's name, 1 … 255 bytes, by which the daemon knows it over reconnections.
   ///   - threads: How many threads it computes with.
   ///   - spool: Whether it sees the daemon's files under the same paths.
@@ -21,14 +22,16 @@ public final class WorkerConnection: Sendable {
   ///   - onStop: Called on the connection's thread when the daemon says stop, after everything that
   ///     was sent has been handed over.
   public convenience init(
-    endpoint: String, name: String, threads: Int, spool: Bool = true,
+    endpoint: String, security: MessageSocket.Security = .local, name: String, threads: Int,
+    spool: Bool = true,
     silence: Double = Heartbeat.timeout,
     note: @escaping @Sendable (LogLevel, String) -> Void = { _, _ in },
     onStop: @escaping @Sendable () -> Void = {}
   ) throws {
     try self.init(
       line: WorkerLine(
-        endpoint: endpoint, name: name, threads: threads, spool: spool, silence: silence,
+        endpoint: endpoint, security: security, name: name, threads: threads, spool: spool,
+        silence: silence,
         note: note),
       onStop: onStop)
   }

@@ -22,6 +22,7 @@ final class WorkerLine: Sendable {
   private static let mostOutgoing = 10_000
 
   private let endpoint: String
+  private let security: MessageSocket.Security
   private let name: String
   private let threads: Int
   private let spool: Bool
@@ -33,10 +34,12 @@ final class WorkerLine: Sendable {
   private let arrived = DispatchSemaphore(value: 0)
 
   init(
-    endpoint: String, name: String, threads: Int, spool: Bool, silence: Double,
+    endpoint: String, security: MessageSocket.Security, name: String, threads: Int, spool: Bool,
+    silence: Double,
     note: @escaping @Sendable (LogLevel, String) -> Void
   ) throws {
     self.endpoint = endpoint
+    self.security = security
     self.name = name
     self.threads = threads
     self.spool = spool
@@ -206,7 +209,8 @@ final class WorkerLine: Sendable {
 
     init(_ line: WorkerLine, _ context: MessagingContext, after predecessor: Link? = nil) throws {
       socket = try MessageSocket(
-        .dealer, context: context, routingID: line.name, lingerMilliseconds: 200)
+        .dealer, context: context, routingID: line.name, lingerMilliseconds: 200,
+        security: line.security)
       try socket.connect(line.endpoint)
       try introduce(line)
       guard let predecessor else { return }

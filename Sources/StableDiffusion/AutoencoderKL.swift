@@ -57,15 +57,19 @@ public final class AutoencoderKL: Sendable {
       ? weights.pointwise("post_quant_conv", latentChannels, latentChannels) : nil
   }
 
+  /// Gives the result for one portion of the images: by calling `compute`, or from where it was
+  /// kept.
+  public typealias Portion = (_ images: Range<Int>, _ compute: () -> Tensor) throws -> Tensor
+
   /// The mean of the latent distribution, not yet scaled.
   ///
   /// - Parameters:
   ///   - images: (n, height, width, 3) in [-1, 1]; height and width are multiples of `scale`.
-  ///   - progress: called with the number of finished images after each portion.
+  ///   - portion: called for the portions in their order; how many images one has depends on
+  ///     nothing but their size.
   /// - Returns: (n, height / scale, width / scale, latent channels).
-  public func encode(_ images: Tensor, progress: (Int) throws -> Void = { _ in }) rethrows -> Tensor
-  {
-    try inPortions(images, pixels: images.shape[1] * images.shape[2], progress) { portion in
+  public func encode(_ images: Tensor, portion: Portion = { $1() }) rethrows -> Tensor {
+    try inPortions(images, pixels: images.shape[1] * images.shape[2], portion) { [self] portion in
       let moments = encoder(portion)
       return (quantise?(moments) ?? moments).channels(0..<latentChannels)
     }
@@ -73,26 +77,23 @@ public final class AutoencoderKL: Sendable {
 
   /// Pictures from latents that are not scaled; the inverse of `encode`. Values may lie a little
   /// outside [-1, 1].
-  public func decode(_ latents: Tensor, progress: (Int) throws -> Void = { _ in }) rethrows
-    -> Tensor
-  {
-    try inPortions(latents, pixels: latents.shape[1] * latents.shape[2] * scale * scale, progress) {
-      decoder(dequantise?($0) ?? $0)
+  public func decode(_ latents: Tensor, portion: Portion = { $1() }) rethrows -> Tensor {
+    try inPortions(latents, pixels: latents.shape[1] * latents.shape[2] * scale * scale, portion) {
+      [self] in decoder(dequantise?($0) ?? $0)
     }
   }
 
   /// A few images at a time: a picture's features are up to a hundred times as large as the
   /// picture.
   private func inPortions(
-    _ input: Tensor, pixels: Int, _ progress: (Int) throws -> Void, _ body: (Tensor) -> Tensor
+    _ input: Tensor, pixels: Int, _ portion: Portion, _ body: @escaping (Tensor) -> Tensor
   ) rethrows -> Tensor {
     let n = input.shape[0]
-    let portion = max(1, (512 * 512) / max(pixels, 1))
+    let size = max(1, (512 * 512) / max(pixels, 1))
     var parts: [Tensor] = []
-    for first in stride(from: 0, to: n, by: portion) {
-      let end = min(n, first + portion)
-      parts.append(body(input.rows(first..<end)))
-      try progress(end)
+    for first in stride(from: 0, to: n, by: size) {
+      let images = first..<min(n, first + size)
+      parts.append(try portion(images) { body(input.rows(images)) })
     }
     return Tensor.concatenated(parts)
   }

@@ -28,6 +28,8 @@ public struct StableDiffusionModel: Sendable {
   public let autoencoder: AutoencoderKL
   public let unet: UNet
   public let scheduler: DDIMScheduler
+  /// Tells this model's contents from every other's, on any machine.
+  public let identity: String
 
   /// - Throws: `ModelError` or `WeightsError`: a sentence that names the missing file or tensor,
   ///   the wrong shape or the unsupported option.
@@ -38,7 +40,7 @@ public struct StableDiffusionModel: Sendable {
     else {
       throw ModelError("there is no model folder \(path)")
     }
-    for part in ["tokenizer", "text_encoder", "vae", "unet", "scheduler"]
+    for part in ModelFolder.components
     where !FileManager.default.fileExists(
       atPath: folder.appending(path: part).path(percentEncoded: false))
     {
@@ -51,6 +53,7 @@ public struct StableDiffusionModel: Sendable {
     autoencoder = try AutoencoderKL(folder: folder.appending(path: "vae"))
     unet = try UNet(folder: folder.appending(path: "unet"))
     scheduler = try DDIMScheduler(folder: folder.appending(path: "scheduler"))
+    identity = try ModelFolder.identity(of: folder)
     guard tokenizer.vocabularySize <= textEncoder.vocabularySize else {
       throw ModelError(
         "\(path): the tokenizer has \(tokenizer.vocabularySize) tokens, but the text encoder only \(textEncoder.vocabularySize)"

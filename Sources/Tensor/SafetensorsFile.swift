@@ -1,7 +1,7 @@
 import Foundation
 
 /// A file of named tensors in the safetensors format, mapped read-only: every process that opens it
-/// shares one copy in memory.
+/// shares one copy in memory. A file that is not to be trusted to stay as it is can be read instead.
 ///
 /// The format: eight bytes with the header's length (little-endian), a JSON header, the data. The
 /// header maps each name to `dtype`, `shape` and `data_offsets`; `__metadata__` holds free text.
@@ -15,7 +15,9 @@ public final class SafetensorsFile: @unchecked Sendable {
     let range: Range<Int>
   }
 
-  private let mapped: MappedFile
+  private let contents: FileContents
+  /// The bytes before the data.
+  private let headerBytes: Int
   private let entries: [String: Entry]
   private static let elementBytes = [
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
@@ -23,21 +25,39 @@ public final class SafetensorsFile: @unchecked Sendable {
   ]
 
   /// - Throws: `WeightsError`, where the file cannot be read or is not what the format asks for.
-  public init(_ url: URL) throws {
+  public convenience init(_ url: URL) throws { try self.init(url, MappedFile(url)) }
+
+  /// Reads the whole file into memory, so that nothing that happens to it later matters. A symbolic
+  /// link, a FIFO or anything else that is no regular file is refused.
+  ///
+  /// - Parameters:
+  ///   - bytes, sha256: what the file must have, the checksum in hexadecimal digits.
+  /// - Throws: `WeightsError`, also where it has not.
+  public convenience init(reading url: URL, bytes: Int, sha256: String) throws {
+    let file = try ReadFile(url, bytes: bytes)
+    let found = ContentHash.of(UnsafeRawBufferPointer(start: file.bytes, count: file.count))
+    guard found == sha256 else {
+      throw WeightsError("\(url.path(percentEncoded: false)) does not have the checksum it should")
+    }
+    try self.init(url, file)
+  }
+
+  private init(_ url: URL, _ contents: FileContents) throws {
     func damaged(_ reason: String) -> WeightsError {
       WeightsError(
         "\(url.path(percentEncoded: false)) is not a whole safetensors file (\(reason)): download or copy it again"
       )
     }
     self.url = url
-    mapped = try MappedFile(url)
-    guard mapped.count >= 8 else { throw damaged("it has only \(mapped.count) bytes") }
-    let length = UInt64(littleEndian: mapped.bytes.loadUnaligned(as: UInt64.self))
-    guard length <= 100 << 20, Int(length) + 8 <= mapped.count else {
+    self.contents = contents
+    guard contents.count >= 8 else { throw damaged("it has only \(contents.count) bytes") }
+    let length = UInt64(littleEndian: contents.bytes.loadUnaligned(as: UInt64.self))
+    guard length <= 100 << 20, Int(length) + 8 <= contents.count else {
       throw damaged("its header would end after its end")
     }
     let start = 8 + Int(length)
-    let header = Data(bytes: mapped.bytes + 8, count: Int(length))
+    headerBytes = start
+    let header = Data(bytes: contents.bytes + 8, count: Int(length))
     guard let json = (try? JSONSerialization.jsonObject(with: header)) as? [String: Any] else {
       throw damaged("its header is not JSON")
     }
@@ -57,10 +77,10 @@ public final class SafetensorsFile: @unchecked Sendable {
         guard side >= 0, !overflow else { throw damaged("'\(name)' has the shape \(shape)") }
         size = product
       }
-      guard offsets[0] >= 0, offsets[1] >= offsets[0], offsets[1] <= mapped.count - start,
+      guard offsets[0] >= 0, offsets[1] >= offsets[0], offsets[1] <= contents.count - start,
         offsets[1] - offsets[0] == size
       else {
-        throw damaged("'\(name)' of shape \(shape) does not lie within its \(mapped.count) bytes")
+        throw damaged("'\(name)' of shape \(shape) does not lie within its \(contents.count) bytes")
       }
       entries[name] = Entry(
         type: type, shape: shape, range: (start + offsets[0])..<(start + offsets[1]))
@@ -73,17 +93,30 @@ public final class SafetensorsFile: @unchecked Sendable {
 
   public func shape(of name: String) -> [Int]? { entries[name]?.shape }
 
+  /// Feeds what tells this file from others to a hash without reading all of it: its size, its
+  /// header, and every tensor's first 4096 bytes. Training changes all of a tensor's numbers.
+  public func feedSample(to hash: ContentHash) {
+    hash.update("\(contents.count)")
+    hash.update(UnsafeRawBufferPointer(start: contents.bytes, count: headerBytes))
+    for (_, entry) in entries.sorted(by: { $0.key < $1.key }) {
+      hash.update(
+        UnsafeRawBufferPointer(
+          start: contents.bytes + entry.range.lowerBound, count: min(4096, entry.range.count)))
+    }
+  }
+
   /// The tensor as 32-bit floats: a view of the mapped file where it holds such, a converted copy
   /// where it holds 16 bits.
   public func tensor(_ name: String) throws -> Tensor {
     let entry = try entry(name)
-    let source = mapped.bytes + entry.range.lowerBound
+    let source = contents.bytes + entry.range.lowerBound
     let count = entry.shape.reduce(1, *)
     switch entry.type {
     case "F32" where Int(bitPattern: source) % 4 == 0:
       return Tensor(
         shape: entry.shape,
-        storage: TensorStorage(readOnly: source.assumingMemoryBound(to: Float.self), owner: mapped),
+        storage: TensorStorage(
+          readOnly: source.assumingMemoryBound(to: Float.self), owner: contents),
         offset: 0)
     case "F32":
       return converted(entry.shape) {
@@ -113,7 +146,7 @@ public final class SafetensorsFile: @unchecked Sendable {
   /// The elements of an integer tensor.
   public func integers(_ name: String) throws -> [Int] {
     let entry = try entry(name)
-    let source = mapped.bytes + entry.range.lowerBound
+    let source = contents.bytes + entry.range.lowerBound
     let count = entry.shape.reduce(1, *)
     switch entry.type {
     case "I64":
@@ -149,35 +182,6 @@ private func floatFromHalf(_ half: UInt16) -> Float {
   let finite = (Float(bitPattern: magnitude) * Float(bitPattern: 0x7780_0000)).bitPattern
   let bits = magnitude >= 0x0f80_0000 ? magnitude | 0x7f80_0000 : finite
   return Float(bitPattern: bits | UInt32(half & 0x8000) << 16)
-}
-
-/// A file mapped read-only for as long as this lives.
-final class MappedFile: @unchecked Sendable {
-  let bytes: UnsafeRawPointer
-  let count: Int
-
-  init(_ url: URL) throws {
-    let path = url.path(percentEncoded: false)
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-      throw WeightsError("\(path) cannot be read: \(String(cString: strerror(errno)))")
-    }
-    defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      throw WeightsError("\(path) is not a regular file")
-    }
-    count = Int(status.st_size)
-    guard count > 0 else { throw WeightsError("\(path) is empty") }
-    guard let mapping = mmap(nil, count, PROT_READ, MAP_SHARED, descriptor, 0),
-      mapping != MAP_FAILED
-    else {
-      throw WeightsError("\(path) cannot be mapped: \(String(cString: strerror(errno)))")
-    }
-    bytes = UnsafeRawPointer(mapping)
-  }
-
-  deinit { munmap(UnsafeMutableRawPointer(mutating: bytes), count) }
 }
 
 /// What is wrong with a file of weights, as a sentence that names it.

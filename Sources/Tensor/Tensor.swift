@@ -74,6 +74,14 @@ public struct Tensor: @unchecked Sendable {
     return Tensor(shape: shape, storage: storage, offset: offset)
   }
 
+  /// The same elements in memory of their own, aligned as every computed tensor's is: which way a
+  /// kernel takes, and so the last bit, may depend on it.
+  public func copied() -> Tensor {
+    var copy = Tensor(uninitialized: shape)
+    withValues { source in copy.withMutableValues { $0.update(from: source, count: count) } }
+    return copy
+  }
+
   /// Gives memory that finished tensors left for later ones back to the system; between jobs, say.
   public static func releaseIdleMemory() { BufferPool.empty() }
 

@@ -1,7 +1,7 @@
 import EditSettings
 
 /// What an edit will do and how much of it there is, to tell the time that is left.
-struct EditPlan {
+final class EditPlan {
   private struct Part {
     let stage: EditProgress.Stage
     let steps: Int
@@ -12,6 +12,8 @@ struct EditPlan {
   private let parts: [Part]
   private let frames: Int
   private let start = ContinuousClock.now
+  /// The cost of what was recalled rather than computed, which says nothing of this machine's speed.
+  private var recalled = 0.0
 
   init(settings: EditSettings, frames: Int, reconstructs: Bool) {
     self.frames = frames
@@ -36,6 +38,11 @@ struct EditPlan {
     self.parts = parts
   }
 
+  /// Counts steps of a stage as done before this run.
+  func recall(_ stage: EditProgress.Stage, _ steps: Int) {
+    recalled += Double(steps) * (parts.first { $0.stage == stage }?.cost ?? 0)
+  }
+
   /// Where the edit is, after `step` steps of a stage.
   func progress(_ stage: EditProgress.Stage, _ step: Int) -> EditProgress {
     let position = parts.firstIndex { $0.stage == stage } ?? 0
@@ -46,6 +53,6 @@ struct EditPlan {
     let elapsed = (ContinuousClock.now - start) / .seconds(1)
     return EditProgress(
       stage: stage, step: step, steps: parts[position].steps, frames: frames,
-      secondsLeft: done > 0 ? elapsed * (total - done) / done : nil)
+      secondsLeft: done > recalled ? elapsed * (total - done) / (done - recalled) : nil)
   }
 }

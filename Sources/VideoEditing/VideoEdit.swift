@@ -25,84 +25,108 @@ public struct VideoEdit {
   /// - Parameters:
   ///   - frames: (frames, height, width, 3) in [-1, 1]; height and width multiples of the
   ///     autoencoder's scale.
+  ///   - memory: keeps what the steps leave, and knows what an earlier run of the same edit left;
+  ///     the result has the same bits with it and without.
   ///   - progress: told at every step; what it throws ends the edit.
   /// - Throws: `ModelError` where the settings ask for what the model cannot do.
-  public func run(frames: Tensor, progress: (EditProgress) throws -> Void) throws -> Result {
-    let count = frames.shape[0]
-    let plan = EditPlan(settings: settings, frames: count, reconstructs: reconstructs)
-    func report(_ stage: EditProgress.Stage, _ step: Int) throws {
-      try progress(plan.progress(stage, step))
+  public func run(
+    frames: Tensor, memory: (any EditMemory)? = nil, progress: (EditProgress) throws -> Void
+  ) throws -> Result {
+    try withoutActuallyEscaping(progress) { progress in
+      let plan = EditPlan(settings: settings, frames: frames.shape[0], reconstructs: reconstructs)
+      return try run(frames, EditWalk(plan: plan, memory: memory, progress: progress))
     }
+  }
+
+  private func run(_ frames: Tensor, _ walk: EditWalk) throws -> Result {
     // Before the long work, so that a wrong number of steps costs nobody an hour.
     _ = try model.scheduler.timesteps(settings.steps)
 
     let texts = model.encode([settings.sourcePrompt, settings.negativePrompt, settings.prompt])
     let contexts = TokenFlow.Contexts(
       source: texts.rows(0..<1), negative: texts.rows(1..<2), target: texts.rows(2..<3))
-    try report(.encodeLatents, 0)
+    try walk.enter(.encodeLatents)
+    let (scale, size) = (model.autoencoder.scale, frames.shape)
     let start =
-      try model.autoencoder.encode(frames) { try report(.encodeLatents, $0) }
+      try model.autoencoder.encode(
+        frames,
+        portion: walk.portions(
+          .latents, of: .encodeLatents,
+          shape: [size[1] / scale, size[2] / scale, model.autoencoder.latentChannels]))
       * Float(model.autoencoder.scalingFactor)
 
-    let inverted = try inverted(start, context: contexts.source, report)
+    let inverted = try inverted(start, context: contexts.source, walk)
     var edited = inverted.reconstructed
     if settings.method == .tokenflow {
-      try report(.edit, 0)
-      var tokenFlow = TokenFlow()
-      tokenFlow.guidance = settings.guidance
-      edited = try tokenFlow.edit(
-        model, inverted.trajectory, contexts: contexts,
-        keyframes: TokenFlow.drawnKeyframes(seed: settings.seed)
-      ) { step, _ in
-        try report(.edit, step)
-      }
+      edited = try tokenFlow(inverted.trajectory, contexts, walk)
     }
     var decoded = 0
-    func pictures(_ latents: Tensor) throws -> Tensor {
-      try report(.decodeLatents, decoded)
-      defer { decoded += count }
-      return try model.autoencoder.decode(latents * Float(1 / model.autoencoder.scalingFactor)) {
-        try report(.decodeLatents, decoded + $0)
-      }.clippedToPictures
+    func pictures(_ latents: Tensor, _ series: EditSeries) throws -> Tensor {
+      try walk.enter(.decodeLatents, at: decoded)
+      defer { decoded += size[0] }
+      return try model.autoencoder.decode(
+        latents * Float(1 / model.autoencoder.scalingFactor),
+        portion: walk.portions(
+          series, of: .decodeLatents, shape: Array(size.dropFirst()), done: decoded)
+      ).clippedToPictures
     }
-    let reconstructed = try inverted.reconstructed.map(pictures)
+    let reconstructed = try inverted.reconstructed.map { try pictures($0, .reconstructedPictures) }
     guard settings.method != .reconstruct, let edited else {
       return Result(edited: reconstructed ?? frames, reconstructed: reconstructed)
     }
-    return Result(edited: try pictures(edited), reconstructed: reconstructed)
+    return Result(edited: try pictures(edited, .pictures), reconstructed: reconstructed)
   }
 
-  private typealias Report = (EditProgress.Stage, Int) throws -> Void
+  private func tokenFlow(
+    _ trajectory: Trajectory, _ contexts: TokenFlow.Contexts, _ walk: EditWalk
+  ) throws -> Tensor {
+    let resumption = walk.resumption(
+      .edit, of: .edit, shape: trajectory.inverted.shape, limit: settings.steps)
+    try walk.enter(.edit, at: resumption?.steps ?? 0)
+    var tokenFlow = TokenFlow()
+    tokenFlow.guidance = settings.guidance
+    return try tokenFlow.edit(
+      model, trajectory, contexts: contexts,
+      keyframes: TokenFlow.drawnKeyframes(seed: settings.seed), resuming: resumption
+    ) { step, latents in
+      try walk.pass(.edit, step, latents, .edit, step - 1)
+    }
+  }
 
-  private func inverted(_ start: Tensor, context: Tensor, _ report: Report) throws -> (
+  private func inverted(_ start: Tensor, context: Tensor, _ walk: EditWalk) throws -> (
     trajectory: Trajectory, reconstructed: Tensor?
   ) {
     switch settings.inversion {
-    case .ddim: try inverted(start, context: context, processor: PlainProcessor(), report)
+    case .ddim: try inverted(start, context: context, processor: PlainProcessor(), walk)
     case .spatialTemporal:
-      try inverted(start, context: context, processor: SpatialTemporalAttention(), report)
+      try inverted(start, context: context, processor: SpatialTemporalAttention(), walk)
     case .stem:
       try inverted(
         start, context: context,
         processor: STEMAttention(
-          bases: settings.bases, iterations: settings.iterations, seed: settings.seed), report)
+          bases: settings.bases, iterations: settings.iterations, seed: settings.seed), walk)
     }
   }
 
   private func inverted(
-    _ start: Tensor, context: Tensor, processor: some UNetProcessor, _ report: Report
+    _ start: Tensor, context: Tensor, processor: some UNetProcessor, _ walk: EditWalk
   ) throws -> (trajectory: Trajectory, reconstructed: Tensor?) {
     let inversion = Inversion(model)
-    try report(.invert, 0)
+    let passed = walk.recalled(
+      .trajectory, of: .invert, shape: start.shape, limit: settings.steps)
+    try walk.enter(.invert, at: passed.count)
     let trajectory = try inversion.invert(
-      start, context: context, steps: settings.steps, processor: processor
-    ) { try report(.invert, $0) }
+      start, context: context, steps: settings.steps, processor: processor, passed: passed
+    ) { step, latents in try walk.pass(.invert, step, latents, .trajectory, step - 1) }
     guard reconstructs else { return (trajectory, nil) }
-    try report(.reconstruct, 0)
+    let resumption = walk.resumption(
+      .reconstruction, of: .reconstruct, shape: start.shape, limit: settings.steps)
+    try walk.enter(.reconstruct, at: resumption?.steps ?? 0)
     let sampled = try inversion.reconstruct(
-      trajectory.inverted, context: context, steps: settings.steps, processor: processor
-    ) {
-      try report(.reconstruct, $0)
+      trajectory.inverted, context: context, steps: settings.steps, processor: processor,
+      resuming: resumption
+    ) { step, latents in
+      try walk.pass(.reconstruct, step, latents, .reconstruction, step - 1)
     }
     return (trajectory, sampled)
   }

@@ -1,6 +1,7 @@
 import ClipEdit
 import EditSettings
 import Foundation
+import JobQueue
 import Messaging
 import StableDiffusion
 import Tensor
@@ -9,49 +10,83 @@ import VideoFile
 /// Edits clips with the engine, and keeps the model at hand for the next one.
 final class EditPerformer: EditPerforming {
   private var loaded: (folder: String, model: StableDiffusionModel)?
+  private let remoteFolders: RemoteJobFolders?
   private let video = VideoProcess(
     program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath())
 
-  /// - Parameter threads: `nil` for one on every processor. Counts for the calling thread, which
-  ///   must be the one that performs.
-  init(threads: Int?) {
+  /// - Parameters:
+  ///   - threads: `nil` for one on every processor. Counts for the calling thread, which must be
+  ///     the one that performs.
+  ///   - remoteFolders: For jobs whose files are elsewhere.
+  init(threads: Int?, remoteFolders: RemoteJobFolders? = nil) {
+    self.remoteFolders = remoteFolders
     if let threads { Parallel.threads = threads }
   }
 
-  func perform(
-    _ assignment: Assignment, log: (LogLevel, String) -> Void,
-    progress: (EditProgress) throws -> Void
-  ) throws -> EditFigures {
+  func perform(_ assignment: Assignment, _ reports: EditReports) throws -> EditFigures {
     // A worker may wait for days for its next job, and others want the memory meanwhile.
     defer { Tensor.releaseIdleMemory() }
-    try progress(EditProgress(stage: .load, step: 0, steps: 1, frames: 0))
-    guard case .shared(let files) = assignment.files else {
-      throw EditFailure(message: "this worker does not see the clip", mayPass: true)
-    }
-    do {
-      let edit = try ClipEdit(
-        model: model(files.modelFolder, log), settings: assignment.settings, video: video)
-      let output = URL(fileURLWithPath: files.resultFolder).appending(path: "edited.mp4").path(
-        percentEncoded: false)
-      return try edit.run(
-        input: files.source, output: output, note: { log(.notice, $0) },
-        progress: progress)
-    } catch let error as VideoFileError {
-      throw EditFailure(message: error.description, mayPass: error.mayPass)
-    } catch let error as ClipEditError {
-      throw EditFailure(message: error.description, mayPass: error.mayPass)
+    try reports.progress(EditProgress(stage: .load, step: 0, steps: 1, frames: 0))
+    switch assignment.files {
+    case .shared(let files):
+      return try edit(assignment, files, reports) { reports.checkpointed($0, nil) }
+    case .remote(let files):
+      guard let remoteFolders else {
+        throw EditFailure(message: "this worker gets no clips over its socket", mayPass: true)
+      }
+      let folder = try remoteFolders.folder(for: assignment, files)
+      defer { folder.remove() }
+      let figures = try edit(assignment, folder.files, reports) { progress in
+        folder.putCheckpoint(progress, reports)
+      }
+      try folder.putResult()
+      return figures
     }
   }
 
-  private func model(_ folder: String, _ log: (LogLevel, String) -> Void) throws
-    -> StableDiffusionModel
-  {
+  private func edit(
+    _ assignment: Assignment, _ files: Assignment.SharedFiles, _ reports: EditReports,
+    checkpointed: (EditProgress) -> Void
+  ) throws -> EditFigures {
+    func failure(_ message: String, mayPass: Bool) -> EditFailure {
+      EditFailure(
+        message: message, mayPass: mayPass,
+        reason: mayPass && DiskSpace.isExhausted(at: files.resultFolder) ? .diskFull : nil)
+    }
+    do {
+      let edit = try ClipEdit(
+        model: model(files.modelFolder, reports), settings: assignment.settings, video: video)
+      return try edit.run(
+        input: files.source, output: files.resultFolder + "/edited.mp4", limits: assignment.limits,
+        keeping: EditKeeping(
+          checkpointFolder: files.checkpointFolder, interval: assignment.checkpointInterval,
+          cacheFolder: files.cacheBytes > 0 ? files.cacheFolder : nil, cacheBytes: files.cacheBytes),
+        note: { reports.log(.notice, $0) }, checkpointed: checkpointed, progress: reports.progress)
+    } catch let error as VideoFileError {
+      throw failure(error.description, mayPass: error.mayPass)
+    } catch let error as ClipEditError {
+      throw failure(error.description, mayPass: error.mayPass)
+    }
+  }
+
+  private func model(_ folder: String, _ reports: EditReports) throws -> StableDiffusionModel {
     if let loaded, loaded.folder == folder { return loaded.model }
     // The old model's memory is free before the new one takes its own.
     loaded = nil
     let model = try StableDiffusionModel(folder: URL(fileURLWithPath: folder))
     loaded = (folder, model)
-    log(.debug, "loaded the model \(folder)")
+    reports.log(.debug, "loaded the model \(folder)")
     return model
+  }
+}
+
+enum DiskSpace {
+  /// Less than this is as good as nothing for a clip.
+  private static let least: UInt = 16 << 20
+
+  static func isExhausted(at folder: String) -> Bool {
+    var status = statvfs()
+    return statvfs(folder, &status) == 0
+      && UInt(status.f_bavail) * UInt(status.f_frsize) < least
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import JobQueue
 import Journal
 import Logging
 import Messaging
@@ -22,8 +23,39 @@ struct StemWorker: ParsableCommand {
       help: "The name by which the daemon knows this worker; one that is taken is taken over.")
     var name: String
 
+    @Option(
+      parsing: .unconditional,
+      help: ArgumentHelp(
+        "The public key of a daemon on another machine, or a file that holds it.", valueName: "key")
+    )
+    var serverKey: String?
+
+    @Option(
+      help: ArgumentHelp(
+        "The file of this worker's secret key, as 'stemctl keys new' made it; the worker's name is the key's, or begins with it and a slash.",
+        valueName: "file"))
+    var key: String?
+
     @Option(help: "How many threads compute. (default: one for every processor)")
     var threads: Int?
+
+    @Flag(
+      help:
+        "Whether this worker sees the daemon's files under the same paths. (default: as a socket on this machine suggests)"
+    )
+    var sharedSpool: SharedSpool?
+
+    @Option(
+      help: ArgumentHelp(
+        "Where the files of a job are kept meanwhile, without a shared spool. (default: a folder below the system's temporary one)",
+        valueName: "dir"))
+    var scratch: String?
+
+    @Option(
+      help: ArgumentHelp(
+        "The folder of model folders, without a shared spool. (default: $STEMD_MODELS, Models near the program, /usr/share/stemd/models)",
+        valueName: "dir"))
+    var models: String?
 
     @Option(
       help: ArgumentHelp("The process without which this one is not to live.", visibility: .hidden))
@@ -35,6 +67,11 @@ struct StemWorker: ParsableCommand {
       }
       guard (1...255).contains(name.utf8.count), name.utf8.first != 0 else {
         throw ValidationError("--name takes 1 to 255 bytes.")
+      }
+      if endpoint.hasPrefix("tcp://"), serverKey == nil || key == nil {
+        throw ValidationError(
+          "A worker joins a daemon on another machine with --server-key, as 'stemctl keys server' prints it there, and --key, as 'stemctl keys new' makes it."
+        )
       }
     }
 
@@ -51,18 +88,56 @@ struct StemWorker: ParsableCommand {
       var logger = Logger(label: "stem-worker")
       logger[metadataKey: "worker"] = "\(name)"
 
+      let seesSpool = sharedSpool.map { $0 == .sharedSpool } ?? endpoint.hasPrefix("ipc://")
+      var address = DaemonAddress(endpoint: endpoint)
+      if let serverKey, let key {
+        address = try DaemonAddress(remote: endpoint, serverKey: serverKey, keyFile: key)
+      }
       let connection = try WorkerConnection(
-        endpoint: endpoint, name: name,
-        threads: threads ?? ProcessInfo.processInfo.activeProcessorCount,
+        endpoint: endpoint, security: address.security, name: name,
+        threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, spool: seesSpool,
         note: { [logger] level, text in logger.log(level: Logger.Level(level), "\(text)") },
         onStop: {
           // The computing thread is not to be waited for, nor may what exit(3) tears down be pulled
           // from under it.
           _exit(EXIT_SUCCESS)
         })
-      WorkerLoop(connection: connection, performer: EditPerformer(threads: threads)).run()
+      let remoteFolders =
+        seesSpool
+        ? nil
+        : RemoteJobFolders(
+          connection: connection, scratch: try scratchFolder(),
+          models: ModelFolders(
+            path: models ?? ModelFolders.defaultPath(), defaultName: ModelFolders.ownModel),
+          cacheBytes: 10 << 30)
+      WorkerLoop(
+        connection: connection,
+        performer: EditPerformer(threads: threads, remoteFolders: remoteFolders)
+      ).run()
+    }
+
+    /// This worker's own, by its name: what it keeps there serves its next run.
+    private func scratchFolder() throws -> String {
+      let parent = scratch ?? FileManager.default.temporaryDirectory.path(percentEncoded: false)
+      let folder = URL(filePath: parent, directoryHint: .isDirectory).appending(
+        path: "stem-worker-" + name.replacing("/", with: "-")
+      ).path(percentEncoded: false)
+      try FileManager.default.createDirectory(
+        atPath: folder, withIntermediateDirectories: true,
+        attributes: [.posixPermissions: 0o700])
+      // Somebody else's folder or link under this name would get the clips.
+      var status = stat()
+      guard lstat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFDIR,
+        status.st_uid == geteuid()
+      else {
+        throw MessagingError(
+          "The scratch folder \(folder) does not belong to this user: choose another --scratch.")
+      }
+      return folder
     }
   }
+
+  enum SharedSpool: EnumerableFlag { case sharedSpool, noSharedSpool }
 }
 
 extension Logger.Level {

@@ -22,19 +22,26 @@ struct WorkerLoop {
       try cancellation.check()
       let figures = try performer.perform(
         assignment,
-        log: { level, line in
-          connection.send(.log(job: job, level: level, message: Self.shortened(line)))
-        },
-        progress: { progress in
-          try cancellation.check()
-          if throttle.passes(progress, at: .now) { connection.send(.progress(job: job, progress)) }
-        })
+        EditReports(
+          log: { level, line in
+            connection.send(.log(job: job, level: level, message: Self.shortened(line)))
+          },
+          progress: { progress in
+            try cancellation.check()
+            if throttle.passes(progress, at: .now) {
+              connection.send(.progress(job: job, progress))
+            }
+          },
+          checkpointed: { progress, files in
+            connection.send(.checkpoint(job: job, progress, files: files))
+          }))
       return .done(job: job, figures: figures)
     } catch {
       // Whatever a cancellation makes fail is its doing.
       if cancellation.isCancelled { return .cancelled(job: job) }
       return .failed(
-        job: job, error: Self.shortened(Self.sentence(for: error)), mayPass: Self.mayPass(error))
+        job: job, error: Self.shortened(Self.sentence(for: error)), mayPass: Self.mayPass(error),
+        reason: Self.reason(for: error))
     }
   }
 
@@ -45,11 +52,27 @@ struct WorkerLoop {
   private static func mayPass(_ error: any Error) -> Bool {
     switch error {
     case let failure as EditFailure: failure.mayPass
+    // The daemon or the way to it is at fault.
+    case is MessagingError: true
     case is CancellationError: true
     case let error as POSIXError:
       [.ENOSPC, .EDQUOT, .ENOMEM, .EAGAIN, .EMFILE, .ENFILE].contains(error.code)
     case let error as CocoaError: error.code == .fileWriteOutOfSpace
     default: false
+    }
+  }
+
+  private static func reason(for error: any Error) -> FailureReason? {
+    switch error {
+    case let failure as EditFailure: failure.reason
+    case let error as POSIXError:
+      switch error.code {
+      case .ENOSPC, .EDQUOT: .diskFull
+      case .ENOMEM: .outOfMemory
+      default: nil
+      }
+    case let error as CocoaError where error.code == .fileWriteOutOfSpace: .diskFull
+    default: nil
     }
   }
 

@@ -3,8 +3,8 @@ import Foundation
 import JobQueue
 import Messaging
 
-/// Which daemon a command talks to.
-struct DaemonOptions: ParsableArguments {
+/// Whose folder a command works in.
+struct RootOption: ParsableArguments {
   @Option(
     help: "The folder that the daemon works in. (default: $STEMD_ROOT or /var/spool/stemd)",
     completion: .directory)
@@ -15,14 +15,81 @@ struct DaemonOptions: ParsableArguments {
   }
 
   var folders: SpoolFolders {
-    let environment = ProcessInfo.processInfo.environment["STEMD_ROOT"].flatMap {
-      $0.isEmpty ? nil : $0
+    SpoolFolders(
+      root: URL(
+        filePath: root ?? environment("STEMD_ROOT") ?? "/var/spool/stemd",
+        directoryHint: .isDirectory))
+  }
+}
+
+/// Which daemon a command talks to.
+struct DaemonOptions: ParsableArguments {
+  @OptionGroup
+  var root: RootOption
+
+  @Option(
+    help: ArgumentHelp(
+      "Talk to a daemon on another machine. (default: $STEMD_CONNECT)",
+      valueName: "tcp://host:port"))
+  var connect: String?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "That daemon's public key, or a file that holds it. (default: $STEMD_SERVER_KEY)",
+      valueName: "key"))
+  var serverKey: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The file of your secret key, as 'stemctl keys new' made it. (default: $STEMD_KEY)",
+      valueName: "file"), completion: .file())
+  var key: String?
+
+  func validate() throws {
+    if connect != nil, root.root != nil {
+      throw ValidationError(
+        "--connect names a daemon on another machine and --root one on this: give one of them.")
     }
-    return SpoolFolders(
-      root: URL(filePath: root ?? environment ?? "/var/spool/stemd", directoryHint: .isDirectory))
+    if connect == "" {
+      throw ValidationError("--connect takes tcp://HOST:PORT, not an empty text.")
+    }
   }
 
-  func client() throws -> ControlClient { try ControlClient(endpoint: folders.controlEndpoint) }
+  var folders: SpoolFolders { root.folders }
+
+  /// A root that is given by name wins over a daemon on another machine that the environment names.
+  func address() throws -> DaemonAddress {
+    guard
+      let endpoint = connect ?? (root.root == nil ? environment("STEMD_CONNECT") : nil)
+    else { return DaemonAddress(endpoint: folders.controlEndpoint) }
+    guard let serverKey = serverKey ?? environment("STEMD_SERVER_KEY") else {
+      throw CommandFailure(
+        "The daemon at \(endpoint) has to be known by its public key: give it with --server-key or STEMD_SERVER_KEY. 'stemctl keys server' prints it there."
+      )
+    }
+    guard let key = key ?? environment("STEMD_KEY") else {
+      throw CommandFailure(
+        "The daemon at \(endpoint) has to know you by your key: name its file with --key or STEMD_KEY. 'stemctl keys new' makes one."
+      )
+    }
+    return try DaemonAddress(remote: endpoint, serverKey: serverKey, keyFile: key)
+  }
+
+  /// Whether it sees none of this machine's files.
+  var isElsewhere: Bool {
+    get throws { try address().endpoint != folders.controlEndpoint }
+  }
+
+  func client() throws -> ControlClient {
+    let address = try address()
+    return try ControlClient(endpoint: address.endpoint, security: address.security)
+  }
+}
+
+/// A variable of the environment that is set to something.
+private func environment(_ name: String) -> String? {
+  ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
 }
 
 extension ControlClient {

@@ -32,6 +32,20 @@ struct Edit: ParsableCommand {
   @Option(help: "Threads to compute with (default: one per processor).")
   var threads: Int?
 
+  @Option(
+    help:
+      "Keep checkpoints in this folder; the same command goes on from there after an interruption.",
+    completion: .directory)
+  var checkpoint: String?
+
+  @Option(
+    help: "Keep inversions in this folder, and reuse those of earlier edits of the same clip.",
+    completion: .directory)
+  var cache: String?
+
+  @Option(help: ArgumentHelp("Seconds from one checkpoint to the next.", visibility: .hidden))
+  var checkpointInterval = 5.0
+
   func validate() throws {
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads takes a whole number from 1 to 1024, not \(threads).")
@@ -58,6 +72,8 @@ struct Edit: ParsableCommand {
     )
     var figures = try edit.run(
       input: input, output: output, measuring: .init(reconstruction: metrics != nil, truth: truth),
+      keeping: EditKeeping(
+        checkpointFolder: checkpoint, interval: checkpointInterval, cacheFolder: cache),
       note: {
         line.show("note: \($0)", milestone: $0)
         line.finish()

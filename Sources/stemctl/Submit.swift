@@ -18,7 +18,7 @@ struct Submit: ParsableCommand {
   var priority = 0
 
   @Option(help: "Your own name for the job: submitting again under the same one makes no other.")
-  var key: String?
+  var jobKey: String?
 
   @Flag(help: "Show how the edit fares until it is finished, and end as 'watch' does.")
   var wait = false
@@ -40,24 +40,24 @@ struct Submit: ParsableCommand {
     try line.follow(job.id, with: client, folders: daemon.folders)
   }
 
+  private var name: String { URL(filePath: video, directoryHint: .notDirectory).lastPathComponent }
+
+  private func request(_ clip: SubmitRequest.Clip) -> SubmitRequest {
+    SubmitRequest(
+      name: name, settings: edit.settings, key: jobKey, priority: priority, clip: clip)
+  }
+
   private func submit(with client: ControlClient) throws -> Job {
+    if try daemon.isElsewhere {
+      return try VideoUpload(path: video).send(with: client) { request(.upload(bytes: $0)) }
+    }
     let staged = StagedVideo(in: daemon.folders.inbox)
     let interruption = Interruption { staged.remove() }
     return try withExtendedLifetime(interruption) {
+      // Gone already where it became a job's clip.
+      defer { staged.remove() }
       try staged.fill(from: video)
-      do {
-        let name = URL(filePath: video, directoryHint: .notDirectory).lastPathComponent
-        let request = SubmitRequest(
-          name: name, settings: edit.settings, key: key, priority: priority,
-          clip: .staged(staged.name))
-        let job = try client.job(.submit(request))
-        // Of a job that was there already the daemon takes no second clip.
-        staged.remove()
-        return job
-      } catch {
-        staged.remove()
-        throw error
-      }
+      return try client.job(.submit(request(.staged(staged.name))))
     }
   }
 }

@@ -40,7 +40,7 @@ extension Daemon {
         address: address, name: localUsers.name(of: message.localUser), isOperator: true,
         isLocal: true)
     }
-    guard let key = message.keyName.flatMap(PeerKey.init(userID:)), isAllowed(key) else {
+    guard let key = message.key, isAllowed(key) else {
       throw Refusal(
         .forbidden, "this key is not allowed any more: ask the operator of this stemd")
     }

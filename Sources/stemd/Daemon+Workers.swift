@@ -48,7 +48,7 @@ extension Daemon {
 
   private func mayWork(_ name: String, _ received: ReceivedMessage, onSocket socket: Int) -> Bool {
     guard socket > 0 else { return true }
-    guard let key = received.keyName.flatMap(PeerKey.init(userID:)), key.role == .worker,
+    guard let key = received.key, key.role == .worker,
       isAllowed(key)
     else { return false }
     return name == key.name || name.hasPrefix(key.name + "/")

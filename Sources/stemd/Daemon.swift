@@ -31,6 +31,7 @@ final class Daemon {
   let workerSockets: [MessageSocket]
   let processes: WorkerProcesses
   let background: BackgroundWork
+  let remote: RemoteSockets?
   private let signals: SignalDescriptor
 
   var mode: DaemonMode
@@ -57,6 +58,8 @@ final class Daemon {
   var dispatchAt: ContinuousClock.Instant?
   /// The limit that keeps new work out at present, as it was reported.
   var holdsBack: Refusal?
+  /// Connections that were refused so far, as far as they were reported.
+  var connectionsRefused = 0
   var workerComplaints = LogThrottle()
   var controlComplaints = LogThrottle()
   private var serviceManager = ServiceManager()
@@ -81,13 +84,21 @@ final class Daemon {
     inbox = try Inbox(folder: spool.folders.inbox)
     background = try BackgroundWork()
     let context = try MessagingContext()
-    let control = try MessageSocket(.router, context: context)
+    let control = try MessageSocket(
+      .router, context: context, largestFrame: configuration.limits.messageBytes)
     try control.bind(spool.folders.controlEndpoint)
-    controlSockets = [control]
-    let local = try MessageSocket(.router, context: context)
+    let local = try MessageSocket(
+      .router, context: context, largestFrame: configuration.limits.messageBytes)
     // Workers are this daemon's own processes: nobody else has business there.
     try local.bind(spool.folders.workerEndpoint, mode: 0o600)
-    workerSockets = [local]
+    var complaints = LogThrottle()
+    remote = try RemoteSockets(configuration, folders: spool.folders, context: context) { refusal in
+      complaints.log(
+        "a connection from \(displayName(refusal.address)) is refused: \(refusal.reason)",
+        to: logger, now: .now)
+    }
+    controlSockets = [control] + (remote?.control.map { [$0] } ?? [])
+    workerSockets = [local] + (remote?.workers.map { [$0] } ?? [])
     processes = WorkerProcesses(
       count: configuration.workers, program: workerProgram,
       endpoint: spool.folders.workerEndpoint, logger: logger, now: .now)
@@ -112,9 +123,11 @@ final class Daemon {
       .descriptor(signals.descriptor), .descriptor(background.descriptor),
     ]
     sources += sockets.map { .socket($0) }
+    if let remote { sources.append(.socket(remote.authenticator.socket)) }
     if let inbox { sources.append(.descriptor(inbox.descriptor)) }
     let ready = try Poller.wait(
       for: sources, milliseconds: milliseconds(until: nextDeadline, from: now))
+    try remote?.authenticator.answerRequests()
     // First the messages: a worker's last words before its end may be that it is done.
     try takeWorkerMessages()
     if ready[0] { takeSignals() }
@@ -139,6 +152,7 @@ final class Daemon {
       watchers.removeExpired(now: now)
       uploads.removeIdle(now: now)
       showStatus()
+      reportKeysAndConnections()
       endIfDrained()
     }
     serviceManager.signOfLife(now: now)

@@ -3,6 +3,7 @@ import Foundation
 import JobQueue
 import Journal
 import Logging
+import Messaging
 
 struct Stemd: ParsableCommand {
   static let version = "0.1.0"
@@ -113,6 +114,10 @@ struct Stemd: ParsableCommand {
     let logger = Logger(label: "stemd")
     do {
       let configuration = try configuration()
+      // libzmq ends the process when descriptors run out.
+      let descriptors = try ConnectionCeiling.raiseDescriptorLimit()
+      let most = descriptors - ConnectionCeiling.reserve(of: descriptors)
+      ConnectionCeiling.set(descriptors: min(most, configuration.limits.connections ?? most))
       let daemon = try Daemon(
         root: URL(filePath: root, directoryHint: .isDirectory),
         models: ModelFolders(

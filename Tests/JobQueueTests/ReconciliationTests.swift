@@ -24,7 +24,7 @@ import Testing
         id: ids[ids.count - 1].rawValue, clip: ids[0].rawValue, clipStem: "c",
         name: DroppedName(name).stem, sourceName: "c.mp4",
         inboxName: "c.mp4", sidecarName: name, state: JobRecord.claiming,
-        submitted: Date().toMilliseconds,
+        client: "user:ada", submitted: Date().toMilliseconds,
         clipIdentity: clip.identity, sidecarIdentity: sidecar.identity)
     }
     try test.spool.store.insert(records)

@@ -164,17 +164,45 @@ import Testing
     #expect(try router.next()[1] == data)
   }
 
-  @Test("a stranger's oversized message is not received, and others go on being served")
+  @Test(
+    "a frame above the limit, but at most twice as long, is received so that it can be answered")
   func oversizedIncoming() throws {
+    let (router, _) = try connectedPair()
+    let stranger = try UnlimitedDealer(folder.endpoint())
+    for size in [MessageSocket.largestFrame + 1, 2 * MessageSocket.largestFrame] {
+      stranger.send([Data(count: size)])
+      #expect(try router.next()[1].count == size)
+    }
+  }
+
+  @Test("a stranger's message of more than twice the limit is not received, and others are served")
+  func hugeIncoming() throws {
     let (router, dealer) = try connectedPair()
     let stranger = try UnlimitedDealer(folder.endpoint())
-    stranger.send([Data(count: MessageSocket.largestFrame + 1)])
+    stranger.send([Data(count: 2 * MessageSocket.largestFrame + 1)])
     stranger.send([Data(count: MessageSocket.largestFrame)])
-    // The stranger's connection ends at the oversized frame, which is lost; on the next one the
-    // frame of the right size arrives.
+    // The stranger's connection ends at the huge frame, which is lost; on the next one the frame
+    // of the right size arrives.
     #expect(try router.next()[1].count == MessageSocket.largestFrame)
     #expect(try dealer.send([Data("hello".utf8)]))
     #expect(try router.next()[1] == Data("hello".utf8))
+  }
+
+  @Test("a socket may have a limit of its own")
+  func ownLimit() throws {
+    let router = try MessageSocket(.router, context: context, largestFrame: 1000)
+    try router.bind(folder.endpoint())
+    let dealer = try MessageSocket(.dealer, context: context, largestFrame: 3000)
+    try dealer.connect(folder.endpoint())
+    #expect(try dealer.send([Data(count: 2000)]))
+    let message = try router.next()
+    #expect(message[1].count == 2000)
+    let error = #expect(throws: MessagingError.self) {
+      _ = try router.send([message[0], Data(count: 1001)])
+    }
+    #expect(error?.description.contains("at most 1000 are") == true)
+    #expect(try dealer.send([Data(count: 2001)]))
+    #expect(try eventually { try dealer.send([Data("x".utf8)]) && router.receive()?[1].count == 1 })
   }
 
   @Test("strangers that do not speak the protocol, stall or hang up disturb nobody")
@@ -198,6 +226,13 @@ import Testing
       _ = send(stranger, bytes, bytes.count, Int32(MSG_NOSIGNAL))
       if index % 5 == 0 { stalled.append(stranger) } else { close(stranger) }
     }
+    // One that connects last: by its message all strangers were heard. libzmq 4.3.4 aborts the
+    // process where a socket is closed just when a peer speaks ZMTP 2 or older to it
+    // (zmtp_engine.cpp:446), as random bytes happen to.
+    let last = try MessageSocket(.dealer, context: context)
+    try last.connect(folder.endpoint())
+    #expect(try last.send([Data("last".utf8)]))
+    while try router.next().last != Data("last".utf8) {}
     #expect(try dealer.send([Data("hello".utf8)]))
     var message = try router.next()
     // Random bytes may happen to be a message.

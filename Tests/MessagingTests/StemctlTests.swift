@@ -96,7 +96,7 @@ import Testing
       "--inversion", "spatial-temporal", "--steps", "7", "--guidance", "2.5", "--frames", "9",
       "--size", "96x160", "--seed",
       "18446744073709551615", "--bases", "11", "--iterations", "2", "--model", "m",
-      "--key", "mine", "--priority", "-3")
+      "--job-key", "mine", "--priority=-3")
     #expect(outcome.errors == "")
     #expect(outcome.status == 0)
     #expect(outcome.output == "j1\n")

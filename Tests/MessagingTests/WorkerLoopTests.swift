@@ -24,11 +24,8 @@ import Testing
       @Sendable (Assignment, (LogLevel, String) -> Void, (EditProgress) throws -> Void) throws ->
         EditFigures
 
-    func perform(
-      _ assignment: Assignment, log: (LogLevel, String) -> Void,
-      progress: (EditProgress) throws -> Void
-    ) throws -> EditFigures {
-      try work(assignment, log, progress)
+    func perform(_ assignment: Assignment, _ reports: EditReports) throws -> EditFigures {
+      try work(assignment, reports.log, reports.progress)
     }
   }
 

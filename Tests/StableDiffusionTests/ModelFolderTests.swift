@@ -89,3 +89,36 @@ import Testing
     #expect(damaged.complaint() == "(it loads)")
   }
 }
+
+@Suite struct ModelIdentityTests {
+  @Test("a copy is the same model; another option, vocabulary or number makes another one")
+  func identity() throws {
+    let original = try TinyWorld.model.get().identity
+    func identity(_ change: (DamagedModel) throws -> Void) throws -> String {
+      let copy = try DamagedModel()
+      try change(copy)
+      return try StableDiffusionModel(folder: copy.folder).identity
+    }
+    #expect(try identity { _ in } == original)
+    #expect(
+      try identity { try $0.set("steps_offset", 0, in: "scheduler/scheduler_config.json") }
+        != original)
+    #expect(
+      try identity { try $0.set("model_max_length", 20, in: "tokenizer/tokenizer_config.json") }
+        != original)
+    #expect(
+      try identity { copy in
+        let file = copy.folder.appending(path: "unet/diffusion_pytorch_model.safetensors")
+        var bytes = try Data(contentsOf: file)
+        // The first number of the last tensor.
+        let length = bytes.prefix(8).withUnsafeBytes { Int($0.loadUnaligned(as: UInt64.self)) }
+        let header = try JSONSerialization.jsonObject(with: bytes[8..<8 + length])
+        let starts = try #require(header as? [String: Any]).values.compactMap {
+          (($0 as? [String: Any])?["data_offsets"] as? [Int])?[0]
+        }
+        bytes[8 + length + (try #require(starts.max()))] ^= 1
+        try FileManager.default.removeItem(at: file)
+        try bytes.write(to: file)
+      } != original)
+  }
+}

@@ -32,20 +32,22 @@ public struct TokenFlow {
   /// - Parameters:
   ///   - trajectory: the clip's inversion; its steps are the edit's.
   ///   - keyframes: for a step and a group's frames, the frame to be its keyframe.
+  ///   - resumption: where an interrupted edit goes on.
   ///   - afterStep: called with the number of finished steps and the latents so far; what it throws
   ///     ends the edit.
   /// - Returns: scaled latents of the edited clip, (frames, height, width, channels).
   public func edit(
     _ model: StableDiffusionModel, _ trajectory: Trajectory, contexts: Contexts,
     keyframes: (_ step: Int, _ group: Int, _ frames: Range<Int>) -> Int,
+    resuming resumption: Resumption? = nil,
     afterStep: (Int, Tensor) throws -> Void = { _, _ in }
   ) throws -> Tensor {
     let timesteps = trajectory.timesteps
-    var latents = trajectory.inverted
+    var latents = resumption?.latents ?? trajectory.inverted
     let groups = groups(of: latents.shape[0])
     let context = Tensor.concatenated([contexts.source, contexts.negative, contexts.target])
     let processor = TokenFlowProcessor(groups: groups)
-    for (step, timestep) in timesteps.enumerated() {
+    for (step, timestep) in timesteps.enumerated().dropFirst(resumption?.steps ?? 0) {
       func output(_ frames: [Int]) throws -> Tensor {
         let current = latents.rows(frames)
         let rows = Tensor.concatenated([trajectory.latents[step].rows(frames), current, current])

@@ -19,6 +19,16 @@ public struct Trajectory: Sendable {
   public var inverted: Tensor { latents[0] }
 }
 
+/// Where an interrupted walk along the time steps goes on.
+public struct Resumption: Sendable {
+  /// Steps that are done.
+  public let steps: Int
+  /// The latents after them.
+  public let latents: Tensor
+
+  public init(steps: Int, latents: Tensor) { (self.steps, self.latents) = (steps, latents) }
+}
+
 /// Moves a clip's latents up and down the noise levels with deterministic DDIM; which
 /// self-attention the UNet uses meanwhile makes the method.
 public struct Inversion {
@@ -33,42 +43,50 @@ public struct Inversion {
   /// - Parameters:
   ///   - start: the clip's scaled latents, (frames, height, width, channels).
   ///   - context: the source prompt, (1, tokens, width).
-  ///   - progress: called with the number of finished steps; what it throws ends the inversion.
+  ///   - passed: the latents after each of the first steps, where these were taken before.
+  ///   - afterStep: called with the number of finished steps and the latents after them; what it
+  ///     throws ends the inversion.
   public func invert(
     _ start: Tensor, context: Tensor, steps: Int, processor: some UNetProcessor,
-    progress: (Int) throws -> Void = { _ in }
+    passed: [Tensor] = [], afterStep: (Int, Tensor) throws -> Void = { _, _ in }
   ) throws -> Trajectory {
     let timesteps = try scheduler.timesteps(steps)
-    var latents = start
-    var passed: [Tensor] = []
-    for (index, timestep) in timesteps.reversed().enumerated() {
+    precondition(passed.count <= steps, "\(passed.count) of \(steps) steps were passed")
+    var passed = passed
+    var latents = passed.last ?? start
+    for (index, timestep) in timesteps.reversed().enumerated().dropFirst(passed.count) {
       let output = try unet(latents, timestep: timestep, context: context, processor: processor)
       let before = index == 0 ? nil : timesteps[timesteps.count - index]
       latents = scheduler.move(
         latents, output: output, from: scheduler.alphaCumprod(before),
         to: scheduler.alphaCumprod(timestep))
       passed.append(latents)
-      try progress(index + 1)
+      try afterStep(index + 1, latents)
     }
     return Trajectory(timesteps: timesteps, latents: passed.reversed())
   }
 
   /// DDIM sampling from inverted latents, without guidance: what an inversion kept of the clip.
   ///
+  /// - Parameters:
+  ///   - resumption: where an interrupted reconstruction goes on.
+  ///   - afterStep: called with the number of finished steps and the latents after them; what it
+  ///     throws ends the reconstruction.
   /// - Returns: scaled latents of the clean clip, (frames, height, width, channels).
   public func reconstruct(
     _ inverted: Tensor, context: Tensor, steps: Int, processor: some UNetProcessor,
-    progress: (Int) throws -> Void = { _ in }
+    resuming resumption: Resumption? = nil,
+    afterStep: (Int, Tensor) throws -> Void = { _, _ in }
   ) throws -> Tensor {
     let timesteps = try scheduler.timesteps(steps)
-    var latents = inverted
-    for (index, timestep) in timesteps.enumerated() {
+    var latents = resumption?.latents ?? inverted
+    for (index, timestep) in timesteps.enumerated().dropFirst(resumption?.steps ?? 0) {
       let output = try unet(latents, timestep: timestep, context: context, processor: processor)
       let next = index + 1 < timesteps.count ? timesteps[index + 1] : nil
       latents = scheduler.move(
         latents, output: output, from: scheduler.alphaCumprod(timestep),
         to: scheduler.alphaCumprod(next))
-      try progress(index + 1)
+      try afterStep(index + 1, latents)
     }
     return latents
   }

@@ -1,0 +1,67 @@
+import EditSettings
+import Foundation
+import VideoFile
+
+extension ClipLimits {
+  /// Lets the decoder stop as soon as a limit is passed, rather than read all of a huge clip.
+  func narrowed(_ options: DecodingOptions) -> DecodingOptions {
+    var options = options
+    if let frames { options.maximumFrames = min(options.maximumFrames, max(0, frames)) }
+    if let framePixels { options.maximumPixels = min(options.maximumPixels, max(0, framePixels)) }
+    if let memoryBytes {
+      options.maximumBytes = min(
+        options.maximumBytes, max(0, memoryBytes) / Self.memoryPerDecodedByte)
+    }
+    return options
+  }
+
+  /// What the decoder's refusal means where one of these limits was the cause.
+  func refusal(_ error: VideoFileError) -> ClipEditError? {
+    guard error.kind == .limit else { return nil }
+    let unlimited = DecodingOptions(size: .source)
+    if let frames, frames < unlimited.maximumFrames, error.problem.contains("(maximumFrames)") {
+      return ClipEditError(
+        "the clip has more frames than the limit 'frames' of \(frames): set fewer 'frames' or ask the operator to raise it"
+      )
+    }
+    if let framePixels, framePixels < unlimited.maximumPixels,
+      error.problem.contains("(maximumPixels)")
+    {
+      // "has frames of 1920x1080"
+      let what = error.problem.prefix { $0 != "," }
+      return ClipEditError(
+        "the clip \(what), above the limit 'frame_pixels' of \(framePixels): scale it down or ask the operator to raise it"
+      )
+    }
+    if let memoryBytes, error.problem.contains("(maximumBytes)"),
+      narrowed(unlimited).maximumBytes < unlimited.maximumBytes
+    {
+      return ClipEditError(
+        "the clip would take more memory than the limit 'worker_memory' of \(gibibytes(memoryBytes)): \(Self.smaller), or ask the operator to raise it"
+      )
+    }
+    return nil
+  }
+
+  /// - Parameter needed: estimated bytes that the edit takes.
+  func refusal(for clip: VideoClip, needed: Int) -> ClipEditError? {
+    let work =
+      "\(clip.frameCount) frames of \(clip.width)x\(clip.height) would take about \(gibibytes(needed)) of memory"
+    if let memoryBytes, needed > memoryBytes {
+      return ClipEditError(
+        "\(work), above the limit 'worker_memory' of \(gibibytes(memoryBytes)): \(Self.smaller), or ask the operator to raise it"
+      )
+    }
+    let available = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+    guard needed > available else { return nil }
+    return ClipEditError("\(work), and this machine has \(gibibytes(available)): \(Self.smaller)")
+  }
+
+  /// Every byte of a decoded picture is at least four numbers of 32 bits in the estimate.
+  private static let memoryPerDecodedByte = 16
+  private static let smaller = "choose a smaller 'size' or fewer 'frames'"
+
+  private func gibibytes(_ bytes: Int) -> String {
+    String(format: "%.1f GiB", Double(bytes) / 0x1p30)
+  }
+}

@@ -1,0 +1,67 @@
+import Tensor
+import VideoEditing
+
+/// States of an edit, by series and step, and how they lie in files.
+struct EditStates {
+  /// Series' names, steps from 0.
+  private(set) var series: [String: [Int: EditState]] = [:]
+
+  init() {}
+
+  /// Copies the states out of a file; each tensor is named `SERIES/STEP/NAME`.
+  /// - Throws: `CheckpointProblem`, `WeightsError`.
+  mutating func add(_ file: SafetensorsFile) throws {
+    for name in file.names {
+      let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+      guard parts.count == 3, let step = Int(parts[1]), (0..<Self.mostSteps).contains(step),
+        series[String(parts[0])]?[step]?[String(parts[2])] == nil
+      else {
+        throw CheckpointProblem("\(file.url.lastPathComponent) holds a tensor that is out of place")
+      }
+      series[String(parts[0]), default: [:]][step, default: [:]][String(parts[2])] =
+        try file.tensor(name).copied()
+    }
+  }
+
+  var isEmpty: Bool { series.isEmpty }
+
+  /// The names and tensors to write.
+  var tensors: [String: Tensor] {
+    var tensors: [String: Tensor] = [:]
+    for (name, states) in series {
+      for (step, state) in states {
+        let digits = "\(step)"
+        let padded = String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+        for (part, tensor) in state { tensors["\(name)/\(padded)/\(part)"] = tensor }
+      }
+    }
+    return tensors
+  }
+
+  /// How many steps can be recalled.
+  func steps(of series: EditSeries) -> Int {
+    guard let states = self.series[series.name] else { return 0 }
+    switch series.need {
+    case .every: return (0...states.count).first { states[$0] == nil } ?? 0
+    case .newest: return (states.keys.max() ?? -1) + 1
+    }
+  }
+
+  mutating func add(_ state: EditState, _ series: EditSeries, _ step: Int) {
+    if series.need == .newest { self.series[series.name] = [:] }
+    self.series[series.name, default: [:]][step] = state
+  }
+
+  mutating func take(_ series: EditSeries, _ step: Int) -> EditState? {
+    self.series[series.name]?.removeValue(forKey: step)
+  }
+
+  /// The states of these series alone.
+  func only(_ chosen: [EditSeries]) -> EditStates {
+    var states = EditStates()
+    for name in chosen.map(\.name) { states.series[name] = series[name] }
+    return states
+  }
+
+  private static let mostSteps = 1_000_000
+}

@@ -1,0 +1,77 @@
+import EditSettings
+import StableDiffusion
+import Tensor
+
+/// An edit's way from step to step: each is recalled where an earlier run has passed it, or else
+/// computed and kept.
+struct EditWalk {
+  let plan: EditPlan
+  let memory: (any EditMemory)?
+  let progress: (EditProgress) throws -> Void
+
+  func enter(_ stage: EditProgress.Stage, at step: Int = 0) throws {
+    try progress(plan.progress(stage, step))
+  }
+
+  /// At the end of a step: what it leaves is kept before anybody hears of it.
+  func pass(
+    _ stage: EditProgress.Stage, _ step: Int, _ state: Tensor, _ series: EditSeries, _ index: Int
+  ) throws {
+    let place = plan.progress(stage, step)
+    memory?.keep([Self.only: state], series, index, at: place)
+    try progress(place)
+  }
+
+  /// The states after the first of `limit` steps, as far as they are known and have the shape.
+  func recalled(
+    _ series: EditSeries, of stage: EditProgress.Stage, shape: [Int], limit: Int
+  ) -> [Tensor] {
+    var states: [Tensor] = []
+    while states.count < limit, let state = recalled(series, states.count, shape: shape) {
+      states.append(state)
+    }
+    plan.recall(stage, states.count)
+    return states
+  }
+
+  /// Where a series of which only the newest state matters goes on.
+  func resumption(
+    _ series: EditSeries, of stage: EditProgress.Stage, shape: [Int], limit: Int
+  ) -> Resumption? {
+    guard let steps = memory?.steps(of: series), steps <= limit,
+      let state = recalled(series, steps - 1, shape: shape)
+    else { return nil }
+    plan.recall(stage, steps)
+    return Resumption(steps: steps, latents: state)
+  }
+
+  /// Goes through the autoencoder's portions, of which `shape` gives a frame's result.
+  ///
+  /// - Parameter done: frames that the stage has done before the first portion.
+  func portions(
+    _ series: EditSeries, of stage: EditProgress.Stage, shape: [Int], done: Int = 0
+  ) -> AutoencoderKL.Portion {
+    var index = 0
+    return { frames, compute in
+      defer { index += 1 }
+      if let known = recalled(series, index, shape: [frames.count] + shape) {
+        plan.recall(stage, frames.count)
+        try enter(stage, at: done + frames.upperBound)
+        return known
+      }
+      let fresh = compute()
+      try pass(stage, done + frames.upperBound, fresh, series, index)
+      return fresh
+    }
+  }
+
+  /// The state's name in series whose steps leave one tensor.
+  private static let only = "state"
+
+  private func recalled(_ series: EditSeries, _ index: Int, shape: [Int]) -> Tensor? {
+    guard let memory, (0..<memory.steps(of: series)).contains(index),
+      let state = memory.recall(series, index)?[Self.only], state.shape == shape
+    else { return nil }
+    return state
+  }
+}

@@ -1,0 +1,44 @@
+import EditSettings
+import Foundation
+import Testing
+
+@testable import ClipEdit
+
+@Suite struct ClipLimitsTests {
+  @Test(
+    "a clip beyond a limit is refused with a sentence that names the limit",
+    arguments: [
+      (ClipLimits(frames: 8), "the limit 'frames' of 8: set fewer 'frames'"),
+      (ClipLimits(framePixels: 16_383), "128x128, above the limit 'frame_pixels' of 16383"),
+      (ClipLimits(memoryBytes: 10_000_000), "the limit 'worker_memory' of 0.0 GiB"),
+      (ClipLimits(memoryBytes: 1), "the limit 'worker_memory' of 0.0 GiB"),
+    ])
+  func refused(limits: ClipLimits, sentence: String) throws {
+    var run = EditRun(EditRun.larger)
+    run.limits = limits
+    let error = #expect(throws: ClipEditError.self) { try run() }
+    #expect(error?.description.contains(sentence) == true, "\(error?.description ?? "nothing")")
+    #expect(error?.mayPass == false)
+    #expect(run.steps == ["decode 0"])
+  }
+
+  @Test("a clip that just fits is edited")
+  func fits() throws {
+    var run = EditRun(EditRun.larger)
+    run.settings.steps = 1
+    run.limits = ClipLimits(frames: 9, framePixels: 16_384, memoryBytes: 1 << 30)
+    #expect(try run().frames == 9)
+  }
+
+  @Test("figures from before there was a cache are read")
+  func oldFigures() throws {
+    var figures = EditFigures(frames: 3, size: FrameSize(width: 8, height: 16), frameRate: 25)
+    (figures.reconstructionPSNR, figures.seconds) = (30, ["edit": 1])
+    var json = String(decoding: try JSONEncoder().encode(figures), as: UTF8.self)
+    #expect(json.contains(#""inversion_reused":false"#))
+    json = json.replacingOccurrences(of: #""inversion_reused":false,"#, with: "")
+      .replacingOccurrences(of: #","inversion_reused":false"#, with: "")
+    #expect(!json.contains("inversion_reused"))
+    #expect(try JSONDecoder().decode(EditFigures.self, from: Data(json.utf8)) == figures)
+  }
+}
