@@ -3,24 +3,37 @@
 # What stemd is built on; the README says what each is for.
 PACKAGES = gcc pkg-config libdnnl-dev libopenblas-openmp-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev \
 	libzmq3-dev libsystemd-dev libsqlite3-dev libssl-dev
+# What the proofs need besides; pyzmq may also have come from elsewhere.
+PROOF_PACKAGES = python3 strace $(shell $(PYTHON) -c 'import zmq' 2>/dev/null || echo python3-zmq)
+PYTHON = python3
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # One configuration for programs and tests, so that neither builds the other's modules anew.
 SWIFT_FLAGS = --configuration release -Xswiftc -enable-testing
 
-.PHONY: all build deps demo test format clean
+# Programs that prove what the service promises; each also takes options: make chaos OPTIONS='--kills 500 --seed 7'
+PROOFS = chaos load latency hostile workers durability curve
+
+.PHONY: all build deps proof-deps demo test proofs $(PROOFS) full-disk format clean
 
 all: build
 
 # Installs only what is missing, so that it needs neither root nor network where all is there.
-deps:
-	@missing=$$(for package in $(PACKAGES); do \
+define install
+	@missing=$$(for package in $(1); do \
 		dpkg-query --show --showformat='$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || echo $$package; done); \
 	if [ -n "$$missing" ]; then \
 		echo "installing" $$missing; \
 		$(SUDO) apt-get update --quiet=2 && \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends $$missing; \
 	fi
+endef
+
+deps:
+	$(call install,$(PACKAGES))
+
+proof-deps:
+	$(call install,$(PROOF_PACKAGES))
 
 build: deps
 	swift build $(SWIFT_FLAGS)
@@ -31,6 +44,22 @@ demo: build
 test: deps
 	swift build $(SWIFT_FLAGS) --build-tests
 	OMP_WAIT_POLICY=passive swift test $(SWIFT_FLAGS) --skip-build
+
+$(PROOFS): build proof-deps
+	$(PYTHON) Tests/Proofs/$@.py $(OPTIONS)
+
+# Needs root, to mount a small disk.
+full-disk: build proof-deps
+	$(SUDO) $(PYTHON) Tests/Proofs/durability.py --full-disk $(OPTIONS)
+
+# All of them, in a form that takes minutes; every one runs, whatever becomes of the others.
+proofs: build proof-deps
+	@broken=; \
+	for proof in "chaos --kills 30 --jobs 14" load "latency --pairs 10" "hostile --messages 20000" "workers --seconds 15" durability curve; do \
+		set -- $$proof; proof=$$1; shift; \
+		$(PYTHON) Tests/Proofs/$$proof.py "$$@" || broken="$$broken $$proof"; \
+	done; \
+	if [ -n "$$broken" ]; then echo "broken:$$broken" >&2; exit 1; fi
 
 # Layout by `swift format` with its defaults.
 format:
