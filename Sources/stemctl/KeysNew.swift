@@ -10,7 +10,7 @@ struct KeysNew: ParsableCommand {
   @Argument(help: "The key's name.")
   var name: String
 
-  @Option(help: "Where to put the two files.", completion: .directory)
+  @Option(help: "Where to put the two files; made if it is missing.", completion: .directory)
   var folder = "."
 
   func validate() throws {
@@ -23,6 +23,8 @@ struct KeysNew: ParsableCommand {
 
   func run() throws {
     let pair = try CurveKeyPair()
+    try FileManager.default.createDirectory(
+      atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     try KeyFile.writePair(pair, name: name, folder: folder)
     print(pair.publicKey)
   }

@@ -1,3 +1,4 @@
+import EditSettings
 import Foundation
 import Glibc
 import JobQueue
@@ -11,11 +12,17 @@ final class Service {
     path: "stemd-service-\(UUID().uuidString.prefix(8))")
   private var daemon = Process()
   private let workers: Int
+  private let options: [String]
 
-  init(workers: Int = 1) throws {
+  /// - Parameters:
+  ///   - options: Further options of stemd.
+  ///   - configuration: Its configuration file's content.
+  init(workers: Int = 1, options: [String] = [], configuration: String = "") throws {
     self.workers = workers
+    self.options = options
     folders = SpoolFolders(root: base.appending(path: "root"))
     try FileManager.default.createDirectory(at: base, withIntermediateDirectories: true)
+    try Data(configuration.utf8).write(to: URL(filePath: configurationPath))
     try start()
   }
 
@@ -39,10 +46,11 @@ final class Service {
   func start() throws {
     daemon = Process()
     daemon.executableURL = Self.program("stemd")
-    daemon.arguments = [
-      "--root", folders.root.path(percentEncoded: false), "--workers", "\(workers)", "--models",
-      Self.models.path(percentEncoded: false),
-    ]
+    daemon.arguments =
+      [
+        "--root", folders.root.path(percentEncoded: false), "--workers", "\(workers)", "--models",
+        Self.models.path(percentEncoded: false), "--config", configurationPath,
+      ] + options
     if !FileManager.default.fileExists(atPath: logPath) {
       try Data().write(to: URL(filePath: logPath))
     }
@@ -59,6 +67,16 @@ final class Service {
     daemon.waitUntilExit()
   }
 
+  /// Waits until the daemon ends by itself.
+  func exitStatus() -> Int32 {
+    daemon.waitUntilExit()
+    return daemon.terminationStatus
+  }
+
+  /// A place beside the root, gone with the test.
+  func path(_ name: String) -> String { base.appending(path: name).path(percentEncoded: false) }
+
+  private var configurationPath: String { path("stemd.yaml") }
   private var logPath: String { base.appending(path: "stemd.log").path(percentEncoded: false) }
 
   /// What the daemon has said so far.
@@ -83,6 +101,48 @@ final class Service {
   }
 
   func job(named name: String) throws -> Job? { try jobs().first { $0.name == name } }
+
+  /// Submits a clip as a program does; the clip comes along in the message.
+  @discardableResult
+  func submit(
+    _ name: String, _ settings: EditSettings, key: String? = nil, priority: Int = 0,
+    clip: Data? = nil
+  ) throws -> Job {
+    let request = SubmitRequest(
+      name: name + ".mp4", settings: settings, key: key, priority: priority, clip: .body)
+    let reply = try ControlClient(endpoint: folders.controlEndpoint).request(
+      .submit(request), body: clip ?? Self.clip.get())
+    if case .error(let refusal) = reply { throw refusal }
+    guard case .job(let job, _) = reply else { throw Unexpected() }
+    return job
+  }
+
+  /// Settings of an edit that takes about as long as `steps` asks for.
+  static func settings(
+    _ prompt: String = "a photo of a purple ball", steps: Int = 1, frames: Int = 2
+  ) -> EditSettings {
+    EditSettings(
+      prompt: prompt, steps: steps, frames: frames, size: FrameSize(width: 64, height: 64))
+  }
+
+  func content(_ name: String) throws -> String {
+    try String(contentsOfFile: outbox(name), encoding: .utf8)
+  }
+
+  /// - Returns: what the program printed.
+  @discardableResult
+  static func run(_ program: String, _ arguments: [String]) throws -> String {
+    let process = Process()
+    process.executableURL = Self.program(program)
+    process.arguments = arguments
+    let output = Pipe()
+    process.standardOutput = output
+    try process.run()
+    let data = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 0, "\(program) \(arguments)")
+    return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .newlines)
+  }
 
   struct Unexpected: Error {}
 
