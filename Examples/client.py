@@ -19,8 +19,8 @@ socket = zmq.Context.instance().socket(zmq.DEALER)
 socket.linger = 0
 if options.key:
     socket.curve_serverkey = options.server_key.read_text().strip().encode()
-    socket.curve_secretkey = options.key.read_text().strip().encode()
-    socket.curve_publickey = zmq.curve_public(socket.curve_secretkey)
+    socket.curve_secretkey = secret = options.key.read_text().strip().encode()
+    socket.curve_publickey = zmq.curve_public(secret)
 socket.connect(options.connect)
 
 

@@ -106,7 +106,10 @@ class Service:
         else:
             self.log_path = root.parent / (root.name + ".log")
         self.root = root
-        self.command = [*prefix, self.program, "--root", root, "--models", arguments.models, *options]
+        # What this machine's own daemon is configured to do is no part of a proof.
+        configuration = self.log_path.parent / "stemd.yaml"
+        configuration.touch()
+        self.command = [*prefix, self.program, "--root", root, "--config", configuration, "--models", arguments.models, *options]
         self.control = f"ipc://{root}/run/control.sock"
         self.workers = f"ipc://{root}/run/workers.sock"
         self.process = None
