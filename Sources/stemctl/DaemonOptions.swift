@@ -76,6 +76,11 @@ struct DaemonOptions: ParsableArguments {
     return try DaemonAddress(remote: endpoint, serverKey: serverKey, keyFile: key)
   }
 
+  /// Where its results appear, on this machine.
+  var outbox: URL? {
+    get throws { try isElsewhere ? nil : folders.outbox }
+  }
+
   /// Whether it sees none of this machine's files.
   var isElsewhere: Bool {
     get throws { try address().endpoint != folders.controlEndpoint }

@@ -33,7 +33,7 @@ extension Job {
   }
 
   /// Everything about the job, a line each.
-  func description(in folders: SpoolFolders, now: Date) -> String {
+  func description(outbox: URL?, now: Date) -> String {
     var rows: [(String, String)] = [
       ("job", id.rawValue), ("clip", sourceName), ("client", client), ("state", state.rawValue),
     ]
@@ -62,7 +62,7 @@ extension Job {
     if let error { rows.append(("error", error)) }
     if let outboxName {
       rows.append(
-        ("result", folders.outbox.appending(path: outboxName).path(percentEncoded: false)))
+        ("result", outbox?.appending(path: outboxName).path(percentEncoded: false) ?? outboxName))
     }
     return table(rows)
   }

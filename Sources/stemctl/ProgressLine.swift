@@ -36,7 +36,8 @@ struct ProgressLine {
 
   /// Shows a job until it is finished.
   /// - Throws: `CommandFailure` if it ends in any way but done.
-  mutating func follow(_ id: JobID, with client: ControlClient, folders: SpoolFolders) throws {
+  /// - Parameter outbox: Where results appear; `nil` for a daemon on another machine.
+  mutating func follow(_ id: JobID, with client: ControlClient, outbox: URL?) throws {
     defer { finish() }
     var last: Job?
     try client.events(of: id) { job in
@@ -48,14 +49,16 @@ struct ProgressLine {
     finish()
     guard let job = last else { return }
     let folder = job.outboxName.map {
-      folders.outbox.appending(path: $0).path(percentEncoded: false)
+      outbox?.appending(path: $0).path(percentEncoded: false)
+        ?? "'stemctl fetch \(id) --output FOLDER' copies the result"
     }
     switch job.state {
     case .done:
       if let folder { write(folder.escapingControlCharacters() + "\n") }
     case .failed:
       throw CommandFailure(
-        (job.error ?? "The job failed.") + (folder.map { " Its log is in \($0)." } ?? ""))
+        (job.error ?? "The job failed.")
+          + (outbox == nil ? "" : folder.map { " Its log is in \($0)." } ?? ""))
     case .cancelled:
       throw CommandFailure("The job was cancelled.")
     case .queued, .running:

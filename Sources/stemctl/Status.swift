@@ -19,7 +19,7 @@ struct Status: ParsableCommand {
   func run() throws {
     switch try daemon.client().accepted(.status(job: job)) {
     case .job(let job, _):
-      print(json ? try jsonText(job) : job.description(in: daemon.folders, now: Date()))
+      print(json ? try jsonText(job) : job.description(outbox: try daemon.outbox, now: Date()))
     case .daemon(let status):
       print(json ? try jsonText(status) : status.text(now: Date()))
     default:

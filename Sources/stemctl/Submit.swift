@@ -37,7 +37,7 @@ struct Submit: ParsableCommand {
     guard wait else { return }
     // Standard output has the id alone.
     var line = ProgressLine(descriptor: STDERR_FILENO)
-    try line.follow(job.id, with: client, folders: daemon.folders)
+    try line.follow(job.id, with: client, outbox: try daemon.outbox)
   }
 
   private var name: String { URL(filePath: video, directoryHint: .notDirectory).lastPathComponent }

@@ -20,7 +20,7 @@ struct Watch: ParsableCommand {
     let client = try daemon.client()
     if let job {
       var line = ProgressLine(descriptor: STDOUT_FILENO)
-      try line.follow(job, with: client, folders: daemon.folders)
+      try line.follow(job, with: client, outbox: try daemon.outbox)
     } else {
       var throttle = LineThrottle<JobID>()
       try client.events(of: nil) { job in

@@ -43,12 +43,13 @@ struct Configuration: Equatable {
 
   /// - Throws: `ConfigurationError` that says which line is wrong, and what it takes.
   init(file path: String) throws {
-    let text: String
-    do {
-      text = try String(contentsOf: URL(filePath: path), encoding: .utf8)
-    } catch {
+    guard let file = FileHandle(forReadingAtPath: path) else {
       throw ConfigurationError(
-        "the configuration \(displayName(path)) cannot be read: \(error.localizedDescription)")
+        "the configuration \(displayName(path)) cannot be read: \(String(cString: strerror(errno)))"
+      )
+    }
+    guard let text = String(data: try file.readToEnd() ?? Data(), encoding: .utf8) else {
+      throw ConfigurationError("the configuration \(displayName(path)) is not UTF-8 text")
     }
     try self.init(yaml: text, name: path)
   }
