@@ -62,7 +62,11 @@ extension Daemon {
     case .heartbeat(let job):
       guard let worker = workers[name] else { return }
       _ = send(Self.heartbeat, to: worker)
-      guard let work = worker.work else { return }
+      guard let work = worker.work else {
+        // It was taken for dead, or its daemon died: the job is not its any more.
+        if let job { _ = send(.cancel(job: job), to: worker) }
+        return
+      }
       if work.cancelled != nil { _ = send(.cancel(job: work.assignment.job), to: worker) }
       guard work.assignment.job != job, now - work.given > WorkerTimes.assignment else { return }
       // It got lost with a connection. The same again is no news to a worker that has it.
