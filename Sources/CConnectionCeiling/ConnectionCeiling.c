@@ -16,15 +16,25 @@
 long syscall(long number, ...);
 
 static atomic_int ceiling = INT_MAX;
+static atomic_int remote_ceiling = INT_MAX;
 static atomic_long refused;
 
-void stem_set_connection_ceiling(int descriptors) { atomic_store(&ceiling, descriptors); }
+void stem_set_connection_ceiling(int descriptors, int remote) {
+    atomic_store(&ceiling, descriptors);
+    atomic_store(&remote_ceiling, remote);
+}
+
+static int is_local(int listener) {
+    struct { unsigned short family; char rest[126]; } address;
+    unsigned int length = sizeof address;
+    return syscall(SYS_getsockname, listener, &address, &length) == 0 && address.family == 1;  // AF_UNIX
+}
 
 long stem_connections_refused(void) { return atomic_load(&refused); }
 
 static int accept_below_ceiling(int listener, void *address, unsigned int *length, int flags) {
     int descriptor = (int)syscall(SYS_accept4, listener, address, length, flags);
-    int limit = atomic_load(&ceiling);
+    int limit = atomic_load(is_local(listener) ? &ceiling : &remote_ceiling);
     if (descriptor >= limit) {
         close(descriptor);
         atomic_fetch_add(&refused, 1);

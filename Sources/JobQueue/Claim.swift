@@ -116,6 +116,15 @@ extension Spool {
     }
   }
 
+  /// What puts a large clip on the disk, which may take long; `nil` for one that takes a moment.
+  public func longSync(of ready: ReadyClip) -> (@Sendable () throws -> Void)? {
+    let path = folders.inboxPath + "/" + ready.clip
+    guard let status = try? FileSystem.status(path), status.isRegular, status.size > 32 << 20 else {
+      return nil
+    }
+    return { try FileSystem.sync(path) }
+  }
+
   // MARK: Completing a claim
 
   typealias ClaimResult = (jobs: [Job], problem: String?)
@@ -155,7 +164,12 @@ extension Spool {
     }
     guard !accepted.isEmpty || !dropped.isEmpty else { return results }
     // The renames must not come to the disk later than the word that they are done.
-    for record in accepted { try FileSystem.syncFolder(folders.workFolder(record.jobID)) }
+    for record in accepted {
+      // Whoever wrote them need not have synced them.
+      try FileSystem.sync(sourcePath(of: record))
+      if let sidecar = sidecarPath(of: record) { try FileSystem.sync(sidecar) }
+      try FileSystem.syncFolder(folders.workFolder(record.jobID))
+    }
     try FileSystem.syncFolder(folders.workPath)
     try FileSystem.syncFolder(folders.inboxPath)
     try store.update(accepted, deleting: dropped)

@@ -15,4 +15,7 @@ public enum ClientName {
   }
 
   public static func key(_ name: String) -> String { "key:\(name)" }
+
+  /// Another one than the client of the same name.
+  public static func `operator`(_ name: String) -> String { "operator:\(name)" }
 }

@@ -25,6 +25,9 @@ public final class ClipUpload: @unchecked Sendable {
     unlink(path)
   }
 
+  /// Bytes that are still to come.
+  public var missing: Int { max(0, size - received) }
+
   public var isComplete: Bool { received == size }
 
   /// - Throws: `Refusal` where the part is not the next one or leads beyond the end; `FileError`.
@@ -76,12 +79,15 @@ public final class ClipUpload: @unchecked Sendable {
 
 extension Spool {
   /// Makes room for a clip that comes in part by part.
-  /// - Parameter name: a plain name that no other upload has.
+  /// - Parameters:
+  ///   - name: a plain name that no other upload has.
+  ///   - expecting: bytes that other uploads will still bring.
   /// - Throws: `Refusal` naming a limit, or `FileError`.
-  public func beginUpload(named name: String, size: Int) throws -> ClipUpload {
+  public func beginUpload(named name: String, size: Int, expecting: Int = 0) throws -> ClipUpload {
     try limits.checkSize(Int64(size))
     try checkRoom()
-    try checkSpace(for: Int64(size))
+    let (bytes, overflow) = Int64(size).addingReportingOverflow(Int64(expecting))
+    try checkSpace(for: overflow ? .max : bytes)
     return try ClipUpload(folder: folders.workPath, name: name, size: size)
   }
 }

@@ -151,6 +151,10 @@ enum FileSystem {
       let copied = try status(source)
       try copy(source, to: target)
       do {
+        // The original goes when the copy has its name on the disk: two file systems keep no order.
+        let folder = (target as NSString).deletingLastPathComponent
+        try syncFolder(folder)
+        try syncFolder((folder as NSString).deletingLastPathComponent)
         try removeOriginal(source, asItWas: copied)
       } catch {
         try removeAll(target)
@@ -274,12 +278,15 @@ enum FileSystem {
     guard syncfs(descriptor) == 0 else { throw FileError("sync the disk of", folder) }
   }
 
-  /// Bytes that a daemon without special rights may still write where `folder` lies.
+  /// Bytes that a daemon without special rights may still write where `folder` lies; none where the
+  /// file system can hold no more files.
   static func freeBytes(at folder: String) throws -> Int64 {
     var status = statvfs()
     guard statvfs(folder, &status) == 0 else {
       throw FileError("ask for the free space of", folder)
     }
+    // Some file systems do not count files.
+    if status.f_files > 0, status.f_favail < 16 { return 0 }
     let (bytes, overflow) = Int64(clamping: status.f_bavail).multipliedReportingOverflow(
       by: Int64(clamping: status.f_frsize))
     return overflow ? .max : bytes

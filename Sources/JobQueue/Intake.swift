@@ -99,18 +99,28 @@ extension Spool {
     )
   }
 
-  private func check(_ submission: Submission) throws {
+  /// What is wrong with a request, whatever its clip will be.
+  /// - Throws: `Refusal`, `SidecarError`
+  public func checkRequest(_ submission: Submission) throws {
     guard Self.isPlainName(submission.name), !DroppedName.isTemporary(submission.name) else {
       throw Refusal(
         .malformed,
         "'\(displayName(submission.name))' cannot name a clip: give a plain file name that is no temporary one"
       )
     }
+    guard !DroppedName(submission.name).isSidecar else {
+      throw Refusal(
+        .malformed, "'\(displayName(submission.name))' is a sidecar's name: give the clip's")
+    }
     if let key = submission.key, !(1...128).contains(key.utf8.count) {
       throw Refusal(.malformed, "a key has 1 to 128 bytes, not \(key.utf8.count)")
     }
     try SettingsLimits.check(submission.settings)
     try SettingsLimits.check(priority: submission.priority)
+  }
+
+  private func check(_ submission: Submission) throws {
+    try checkRequest(submission)
     switch submission.clip {
     case .bytes(let data):
       guard !data.isEmpty else { throw Refusal(.malformed, "the clip is empty") }
@@ -121,7 +131,7 @@ extension Spool {
       guard Self.isPlainName(name), DroppedName.isTemporary(name) else {
         throw Refusal(
           .malformed,
-          "the staged name '\(displayName(name))' is no plain temporary name: start it with a dot, without any slash"
+          "the staged name '\(displayName(name))' is no plain temporary name: start it with a dot or end it in .part, without any slash"
         )
       }
       try checkSpace()
@@ -207,12 +217,14 @@ extension Spool {
       }
       try store.insert(prepared.map(\.record))
     } catch {
-      for (index, record) in prepared {
-        try? FileSystem.removeAll(preparedFolder(record.jobID))
-        outcomes[index] = .refused(Refusal(error))
-      }
+      // A commit that failed may yet be found in the store after a crash; its clips stay until the
+      // next one has overwritten it.
+      refusedFolders += prepared.map { preparedFolder($0.record.jobID) }
+      for (index, _) in prepared { outcomes[index] = .refused(Refusal(error)) }
       return
     }
+    for folder in refusedFolders { try? FileSystem.removeAll(folder) }
+    refusedFolders = []
     for (index, record) in prepared {
       // Where this fails, the job's first attempt does it, or the next start.
       try? nameFolder(of: record.jobID)
@@ -238,7 +250,7 @@ extension Spool {
         } else {
           outcomes[index] = .refused(
             Refusal(
-              .unavailable,
+              .state,
               results[record.clip]?.problem
                 ?? "the clip vanished from the inbox: put it there again"))
         }
@@ -275,10 +287,12 @@ extension Spool {
         repairs.append(SpoolRepair(job: nil, message: "an upload that was cut off is removed"))
       } else if name.hasPrefix(Self.preparedPrefix) {
         let id = JobID(rawValue: String(name.dropFirst(Self.preparedPrefix.count)))
-        if let record = try store.record(id), record.outboxName == nil,
-          try FileSystem.status(folders.workFolder(id)) == nil
-        {
-          try FileSystem.move(path, to: folders.workFolder(id))
+        if let record = try store.record(id) {
+          if try FileSystem.status(folders.workFolder(id)) == nil, record.outboxName == nil {
+            try FileSystem.move(path, to: folders.workFolder(id))
+          } else if try sourcePath(among: [record]) != nil {
+            try FileSystem.removeAll(path)
+          }
         } else {
           try FileSystem.removeAll(path)
           repairs.append(

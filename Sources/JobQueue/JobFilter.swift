@@ -32,8 +32,11 @@ public struct JobFilter: Sendable, Equatable {
 
 extension JobStore {
   /// In the order of acceptance.
+  /// - Parameter bytes: about how long the jobs' texts may be together.
   /// - Returns: `more`: whether there are others that fit, beyond the limit.
-  public func jobs(matching filter: JobFilter) throws -> (jobs: [Job], more: Bool) {
+  public func jobs(matching filter: JobFilter, bytes: Int = .max) throws -> (
+    jobs: [Job], more: Bool
+  ) {
     let states = (filter.states ?? JobState.allCases).map(\.rawValue)
     var request = JobRecord.filter(states.contains(Column("state")))
     if let client = filter.client { request = request.filter(Column("client") == client) }
@@ -44,10 +47,19 @@ extension JobStore {
     if let before = filter.before { request = request.filter(Column("id") < before.rawValue) }
     let limit = max(0, filter.limit)
     let isNewest = filter.order == .newest
-    let records = try database.unsafeRead {
-      try request.order(isNewest ? Column("id").desc : Column("id")).limit(limit + 1).fetchAll($0)
+    var jobs: [Job] = []
+    var more = false
+    try database.unsafeRead { database in
+      let records = try request.order(isNewest ? Column("id").desc : Column("id"))
+        .limit(limit + 1).fetchCursor(database)
+      var length = 0
+      while let record = try records.next() {
+        length += record.textLength
+        more = jobs.count == limit || (length > bytes && !jobs.isEmpty)
+        if more { break }
+        if let job = record.job { jobs.append(job) }
+      }
     }
-    let jobs = records.prefix(limit).compactMap(\.job)
-    return (isNewest ? jobs.reversed() : jobs, records.count > limit)
+    return (isNewest ? jobs.reversed() : jobs, more)
   }
 }

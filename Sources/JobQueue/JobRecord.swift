@@ -41,6 +41,8 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
   var error: String?
   var isQuarantined = false
   var retryOf: String?
+  /// Attempts that were cut off through no fault of the job, since one got further than those before.
+  var interruptions = 0
   /// Seconds that workers had it, in attempts that have ended.
   var ranSeconds = 0.0
   var outboxName: String?
@@ -50,6 +52,14 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
   // them.
   var clipIdentity: String
   var sidecarIdentity: String?
+
+  /// About how long it is as JSON.
+  var textLength: Int {
+    512
+      + [settings, error, name, sourceName, key, outboxName].reduce(0) {
+        $0 + ($1?.utf8.count ?? 0)
+      }
+  }
 
   var jobID: JobID { JobID(rawValue: id) }
   var sourceFile: String { Self.fileName("source", extensionOf: sourceName) }

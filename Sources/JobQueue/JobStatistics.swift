@@ -40,14 +40,19 @@ public struct JobStatistics: Codable, Sendable, Equatable {
 }
 
 extension JobStore {
-  public func statistics(now: Date = Date()) throws -> JobStatistics {
-    let counts = try countsByState()
+  /// - Parameter client: `nil` for all clients' jobs.
+  public func statistics(client: String? = nil, now: Date = Date()) throws -> JobStatistics {
+    let counts = try client.map(countsByState) ?? countsByState()
+    // In one place, so that no query forgets whose jobs it may count.
+    let (whose, arguments) =
+      client.map { ("job.client = ?", StatementArguments([$0])) } ?? ("1", StatementArguments())
     return try database.unsafeRead { database in
+      func rows(_ sql: String) throws -> [Row] {
+        try Row.fetchAll(database, sql: sql, arguments: arguments)
+      }
       var clients: [String: JobStatistics.Share] = [:]
-      for row in try Row.fetchAll(
-        database,
-        sql:
-          "SELECT client, state, COUNT(*) AS count FROM job WHERE state IN ('queued', 'running') GROUP BY client, state"
+      for row in try rows(
+        "SELECT client, state, COUNT(*) AS count FROM job WHERE state IN ('queued', 'running') AND \(whose) GROUP BY client, state"
       ) {
         let client: String = row["client"]
         let count: Int = row["count"]
@@ -57,27 +62,30 @@ extension JobStore {
           clients[client, default: .init()].running = count
         }
       }
-      let seconds = try Row.fetchAll(
-        database,
-        sql: """
-          SELECT part.key AS stage, SUM(part.value) AS seconds
-          FROM job, json_each(job.figures, '$.seconds') AS part WHERE state = 'done' GROUP BY part.key
-          """)
+      let seconds = try rows(
+        """
+        SELECT part.key AS stage, SUM(part.value) AS seconds
+        FROM job, json_each(job.figures, '$.seconds') AS part WHERE state = 'done' AND \(whose)
+        GROUP BY part.key
+        """)
       let oldest = try Date.fetchOne(
-        database, sql: "SELECT MIN(submitted) FROM job WHERE state = 'queued'")
+        database, sql: "SELECT MIN(submitted) FROM job WHERE state = 'queued' AND \(whose)",
+        arguments: arguments)
       return JobStatistics(
         jobs: Dictionary(uniqueKeysWithValues: counts.map { ($0.key.rawValue, $0.value) }),
         clients: clients,
         // A clock that was set back makes nobody wait a negative time.
         oldestQueuedSeconds: oldest.map { max(0, now.timeIntervalSince($0)) },
-        attempts: try Int.fetchOne(database, sql: "SELECT TOTAL(attempts) FROM job") ?? 0,
+        attempts: try Int.fetchOne(
+          database, sql: "SELECT CAST(TOTAL(attempts) AS INTEGER) FROM job WHERE \(whose)",
+          arguments: arguments) ?? 0,
         seconds: Dictionary(
           uniqueKeysWithValues: seconds.map { ($0["stage"] as String, $0["seconds"] as Double) }),
         inversionsReused: try Int.fetchOne(
           database,
           sql:
-            "SELECT COUNT(*) FROM job WHERE state = 'done' AND json_extract(figures, '$.inversion_reused')"
-        ) ?? 0)
+            "SELECT COUNT(*) FROM job WHERE state = 'done' AND json_extract(figures, '$.inversion_reused') AND \(whose)",
+          arguments: arguments) ?? 0)
     }
   }
 }

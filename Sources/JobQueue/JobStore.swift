@@ -18,7 +18,8 @@ public final class JobStore {
     do {
       var configuration = Configuration()
       configuration.journalMode = .wal
-      configuration.busyMode = .timeout(5)
+      // Somebody else may look into it, but not hold up the daemon.
+      configuration.busyMode = .timeout(1)
       database = try DatabaseQueue(path: path, configuration: configuration)
       let migrator = JobStoreMigrations.all
       if try database.read(migrator.hasBeenSuperseded) {
@@ -90,6 +91,19 @@ public final class JobStore {
     return counts
   }
 
+  public func countsByState(client: String) throws -> [JobState: Int] {
+    let rows = try database.unsafeRead {
+      try Row.fetchAll(
+        $0, sql: "SELECT state, COUNT(*) AS count FROM job WHERE client = ? GROUP BY state",
+        arguments: [client])
+    }
+    var counts = Dictionary(uniqueKeysWithValues: JobState.allCases.map { ($0, 0) })
+    for row in rows {
+      if let state = JobState(rawValue: row["state"]) { counts[state] = row["count"] }
+    }
+    return counts
+  }
+
   // MARK: The daemon's own state
 
   public var mode: DaemonMode {
@@ -129,18 +143,22 @@ public final class JobStore {
 
   /// Running → queued.
   /// - Parameters:
-  ///   - failed: whether the attempt failed, rather than the daemon having stopped.
+  ///   - failed: whether the attempt failed.
+  ///   - interrupted: whether it was cut off through no fault of the job.
   ///   - ran: seconds that a worker had it in this attempt.
-  ///   - forgivesFailures: earlier attempts' failures count no more, for this one got further.
+  ///   - forgivesFailures: earlier failures and interruptions count no more, for this attempt got
+  ///     further.
   /// - Returns: the job, and how many of its attempts failed.
   public func requeue(
-    _ id: JobID, failed: Bool, ran: Double = 0, forgivesFailures: Bool = false
+    _ id: JobID, failed: Bool, interrupted: Bool = false, ran: Double = 0,
+    forgivesFailures: Bool = false
   ) throws -> (job: Job, failures: Int) {
     var failures = 0
     let job = try change(id, from: [.running]) { record in
       record.state = JobState.queued.rawValue
       record.worker = nil
       record.failures = (forgivesFailures ? 0 : record.failures) + (failed ? 1 : 0)
+      record.interruptions = (forgivesFailures ? 0 : record.interruptions) + (interrupted ? 1 : 0)
       record.ranSeconds += ran
       failures = record.failures
     }
@@ -159,6 +177,9 @@ public final class JobStore {
 
   /// How many attempts of the job failed so far.
   public func failures(of id: JobID) throws -> Int { try record(id)?.failures ?? 0 }
+
+  /// How many attempts in a row were cut off without getting any further.
+  public func interruptions(of id: JobID) throws -> Int { try record(id)?.interruptions ?? 0 }
 
   /// Seconds that workers had the job, in attempts that have ended.
   public func ranSeconds(of id: JobID) throws -> Double { try record(id)?.ranSeconds ?? 0 }

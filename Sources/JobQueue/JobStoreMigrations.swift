@@ -47,6 +47,7 @@ enum JobStoreMigrations {
       table.add(column: "priority", .integer).notNull().defaults(to: 0)
       table.add(column: "isQuarantined", .boolean).notNull().defaults(to: false)
       table.add(column: "retryOf", .text)
+      table.add(column: "interruptions", .integer).notNull().defaults(to: 0)
       table.add(column: "ranSeconds", .double).notNull().defaults(to: 0)
     }
     for row in try Row.fetchAll(database, sql: "SELECT id, settings FROM job") {

@@ -17,7 +17,7 @@ struct Outbox {
   func deliver(_ prepared: String, as name: String, job: JobID) throws -> String {
     let delivered: String
     do {
-      delivered = try publish(prepared, as: name)
+      delivered = try publish(prepared, as: name, job)
     } catch let error as FileError where error.code == EXDEV {
       let aside = asidePath(job)
       try FileSystem.removeAll(aside)
@@ -26,7 +26,9 @@ struct Outbox {
         try FileSystem.copy(prepared + "/" + file, to: aside + "/" + file)
       }
       try FileSystem.syncFolder(aside)
-      delivered = try publish(aside, as: name)
+      delivered = try publish(aside, as: name, job)
+      // The original goes when the copy has its name on the disk: two file systems keep no order.
+      try FileSystem.syncFolder(folder)
       try FileSystem.removeAll(prepared)
     }
     try FileSystem.syncFolder(folder)
@@ -67,6 +69,8 @@ struct Outbox {
       .filter { try FileSystem.status(folder + "/" + $0)?.isRegular == true }.sorted()
   }
 
+  /// Of results that want the same name; more of them get their job's id.
+  private static let mostNumbers = 1000
   private static let asidePrefix = ".stemd-"
   private static let asideSuffix = ".part"
   /// Leaves room for `-12345` within the 255 bytes of a file name.
@@ -76,10 +80,10 @@ struct Outbox {
     folder + "/" + Self.asidePrefix + job.rawValue + Self.asideSuffix
   }
 
-  private func publish(_ prepared: String, as name: String) throws -> String {
+  private func publish(_ prepared: String, as name: String, _ job: JobID) throws -> String {
     let stem = Self.trimmed(name, to: Self.stemLimit)
-    for number in 1...99_999 {
-      let candidate = number == 1 ? stem : "\(stem)-\(number)"
+    let names = (1...Self.mostNumbers).lazy.map { $0 == 1 ? stem : "\(stem)-\($0)" }
+    for candidate in names + ["\(Self.trimmed(name, to: Self.stemLimit - 10))-\(job)"] {
       do {
         try FileSystem.move(prepared, to: folder + "/" + candidate)
         return candidate
@@ -129,6 +133,7 @@ extension Spool {
     if record.outboxName != nil { return job }
     // Somebody may have removed it; a link to a disk that is away stays as it is.
     try FileSystem.makeFolder(atMissing: folders.outboxPath)
+    try nameFolder(of: id)
     let outbox = Outbox(folder: folders.outboxPath)
     let result = folders.resultFolder(id)
     // Assembling moves the clip, so what still lies in the work folder was not delivered.

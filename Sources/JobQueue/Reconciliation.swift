@@ -15,24 +15,40 @@ extension Spool {
   /// - Returns: what it put right, for the journal.
   public func reconcile(now: Date = Date()) throws -> [SpoolRepair] {
     var repairs: [SpoolRepair] = []
-    try completeIntake(&repairs)
+    do {
+      try completeIntake(&repairs)
+    } catch {
+      repairs.append(SpoolRepair(job: nil, message: "the work folder is not in order: \(error)"))
+    }
     for record in try store.records(inState: JobState.running.rawValue) {
-      if record.cancelRequested {
-        _ = try store.finish(record.jobID, as: .cancelled, now: now)
-        continue
+      repairs += problem(record) {
+        if record.cancelRequested {
+          _ = try store.finish(record.jobID, as: .cancelled, now: now)
+          return
+        }
+        _ = try store.requeue(record.jobID, failed: false, interrupted: true)
+        try? log(
+          "the daemon stopped while it ran; it is queued again", level: "warning",
+          job: record.jobID)
       }
-      _ = try store.requeue(record.jobID, failed: false)
-      try? log(
-        "the daemon stopped while it ran; it is queued again", level: "warning", job: record.jobID)
-      repairs.append(
-        SpoolRepair(
-          job: record.jobID, message: "it ran when the daemon stopped, and is queued again"))
+      if try store.record(record.jobID)?.state == JobState.queued.rawValue {
+        repairs.append(
+          SpoolRepair(
+            job: record.jobID, message: "it ran when the daemon stopped, and is queued again"))
+      }
     }
     for record in try store.records(inState: JobState.queued.rawValue) {
-      try recoverSource(of: record, now: now, &repairs)
+      var recovered: [SpoolRepair] = []
+      repairs += problem(record) { try recoverSource(of: record, now: now, &recovered) }
+      repairs += recovered
     }
     let interrupted = try store.records(inState: JobRecord.claiming)
-    let (jobs, problems) = try resumeClaims()
+    var (jobs, problems): ([Job], [String]) = ([], [])
+    do {
+      (jobs, problems) = try resumeClaims()
+    } catch {
+      problems = ["claims cannot be completed yet: \(error)"]
+    }
     for record in interrupted {
       let isCompleted = jobs.contains { $0.id == record.jobID }
       let what =
@@ -56,9 +72,23 @@ extension Spool {
             job: job.id, message: "its delivery is outstanding, and failed again: \(error)"))
       }
     }
-    try removeLeftovers(&repairs)
+    do {
+      try removeLeftovers(&repairs)
+    } catch {
+      repairs.append(SpoolRepair(job: nil, message: "leftovers cannot be removed yet: \(error)"))
+    }
     try? Outbox(folder: folders.outboxPath).removeAside()
     return repairs
+  }
+
+  /// What cannot be put right now must not keep the daemon from what can: it is tried again later.
+  private func problem(_ record: JobRecord, _ repair: () throws -> Void) -> [SpoolRepair] {
+    do {
+      try repair()
+      return []
+    } catch {
+      return [SpoolRepair(job: record.jobID, message: "it cannot be put right yet: \(error)")]
+    }
   }
 
   /// A queued job has its clip, unless the power failed before the disk had the rename, or somebody

@@ -63,7 +63,7 @@ extension Spool {
       try FileSystem.makeFolder(folder)
       name = String(path.dropFirst(folder.count + 1))
     }
-    guard size > 0, part.count <= size - offset else {
+    guard size > 0, (0...size).contains(offset), part.count <= size - offset else {
       throw Refusal(.malformed, "this part leads beyond the \(size) bytes that were announced")
     }
     let aside = folder + "/." + name + ".part"

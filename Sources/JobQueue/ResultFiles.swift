@@ -47,7 +47,10 @@ extension Spool {
         .state, "job \(job.id) is \(job.state.rawValue), and has no result in the outbox yet")
     }
     let folder = folders.outboxPath + "/" + name
-    guard try FileSystem.status(folder)?.isFolder == true else {
+    // Another job's result may have taken the name since.
+    guard try FileSystem.status(folder)?.isFolder == true,
+      Outbox.jobID(ofResultFolder: folder) == job.id
+    else {
       throw Refusal(
         .notFound, "the folder \(displayName(name)) of job \(job.id) is not in the outbox any more")
     }

@@ -12,7 +12,7 @@ public enum SettingsLimits {
   public static let priority = -100...100
   /// Bytes of one prompt; a model reads some dozens of words. Also keeps every message that carries
   /// settings far below what a socket takes.
-  public static let promptBytes = 16 << 10
+  public static let promptBytes = 4 << 10
 
   /// - Throws: `SidecarError` that names the first value out of its limits.
   public static func check(_ settings: EditSettings) throws {

@@ -14,6 +14,8 @@ public final class Spool {
   /// Whether a claim failed in a way that leaves it recorded: call `resumeClaims` later.
   public internal(set) var hasUnfinishedClaims = false
   var idGenerator: JobIDGenerator
+  /// Of requests that the store could not take, until it has taken others.
+  var refusedFolders: [String] = []
   private let lock: Int32
 
   /// Makes missing folders, takes the lock, opens the store.

@@ -34,10 +34,11 @@ extension Spool {
   /// - Throws: `Refusal` naming the limit; `FileError`.
   public func checkSpace(for bytes: Int64 = 0) throws {
     let free = try FileSystem.freeBytes(at: folders.workPath)
-    guard free - bytes >= limits.spoolReserve else {
+    // What is announced may be any number.
+    guard free >= limits.spoolReserve, max(0, bytes) <= free - limits.spoolReserve else {
       throw Refusal(
         .limit,
-        "the disk of \(displayName(folders.rootPath)) has \(free >> 20) MiB free, and the limit 'spool_reserve' keeps \(limits.spoolReserve >> 20) MiB: make room there",
+        "the disk of \(displayName(folders.rootPath)) has \(free >> 20) MiB free, or no room for further files, and the limit 'spool_reserve' keeps \(limits.spoolReserve >> 20) MiB: make room there",
         limit: "spool_reserve")
     }
   }

@@ -1,5 +1,6 @@
 import CConnectionCeiling
 import CLinux
+import Foundation
 import Glibc
 
 /// How many descriptors connections may take of this process, so that it never runs out of them
@@ -12,8 +13,18 @@ public enum ConnectionCeiling {
 
   /// From now on a new connection is refused where `descriptors` or more descriptors of the process
   /// are open, whatever they are. Connections that are open stay.
-  public static func set(descriptors: Int) {
-    stem_set_connection_ceiling(Int32(clamping: max(0, descriptors)))
+  /// - Parameter remote: The same for connections from other machines, whose strangers are not to
+  ///   keep this machine's programs out; at most `descriptors`.
+  public static func set(descriptors: Int, remote: Int? = nil) {
+    let descriptors = max(0, descriptors)
+    stem_set_connection_ceiling(
+      Int32(clamping: descriptors), Int32(clamping: min(descriptors, max(0, remote ?? descriptors)))
+    )
+  }
+
+  /// How many descriptors are open now.
+  public static var descriptorsInUse: Int {
+    (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
   }
 
   /// Connections refused so far.

@@ -46,7 +46,7 @@ public final class ControlClient {
         return answer
       }
       throw MessagingError(
-        "stemd did not answer at \(endpoint) within \(Int(timeout.rounded(.up))) s: is it still running?"
+        "stemd did not answer at \(endpoint) within \(Int(timeout.rounded(.up))) s: \(doubt)"
       )
     } catch {
       self.socket = nil
@@ -97,7 +97,17 @@ public final class ControlClient {
   }
 
   private var notAnswering: MessagingError {
-    MessagingError("stemd does not answer at \(endpoint): is it running with this --root?")
+    MessagingError(
+      "stemd does not answer at \(endpoint): \(isElsewhere ? doubt : "is it running with this --root?")"
+    )
+  }
+
+  private var isElsewhere: Bool { endpoint.hasPrefix("tcp://") }
+
+  /// Who is not let in gets no answer either.
+  private var doubt: String {
+    isElsewhere
+      ? "is it running, and is your key allowed there and not revoked?" : "is it still running?"
   }
 
   private func connectedSocket() throws -> MessageSocket {

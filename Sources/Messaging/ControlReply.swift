@@ -29,11 +29,12 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
   public var started: Date
   public var mode: DaemonMode
   public var jobs: [String: Int]
-  public var workers: [WorkerStatus]
+  /// `nil` for who may not know of them.
+  public var workers: [WorkerStatus]?
 
   public init(
     version: String, pid: Int32, started: Date, mode: DaemonMode, jobs: [String: Int],
-    workers: [WorkerStatus]
+    workers: [WorkerStatus]?
   ) {
     self.version = version
     self.pid = pid

@@ -31,13 +31,33 @@ public enum MessageCoding {
     }
   }
 
+  /// The name of a request that could otherwise not be read, so that its refusal can bear it.
+  public static func requestID(in frames: [Data]) -> String? {
+    struct Name: Decodable { var id: String? }
+    guard frames.count >= 2, frames[1].count < 1 << 20,
+      let id = (try? decoder.decode(Name.self, from: frames[1]))?.id,
+      id.utf8.count <= NamedRequest.longestID
+    else { return nil }
+    return id
+  }
+
+  /// Whether a worker's message that could not be read would have been its last one about a job.
+  public static func isOutcome(_ frames: [Data]) -> Bool {
+    struct Kind: Decodable { var type: String }
+    guard frames.count >= 2, frames[1].count < 1 << 20,
+      let type = (try? decoder.decode(Kind.self, from: frames[1]))?.type
+    else { return false }
+    return ["done", "failed", "cancelled"].contains(type)
+  }
+
   // Making them costs more than a small message does.
   private static let encoder: JSONEncoder = {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     encoder.dateEncodingStrategy = .custom { date, encoder in
       var container = encoder.singleValueContainer()
-      try container.encode(date.formatted(withMilliseconds))
+      // The format cuts off what is below a millisecond, which a Double may be by a hair.
+      try container.encode(date.addingTimeInterval(0.0001).formatted(withMilliseconds))
     }
     return encoder
   }()

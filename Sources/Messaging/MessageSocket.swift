@@ -60,8 +60,9 @@ public final class MessageSocket {
     case .router:
       // Without it, a message to a peer that is gone disappears in silence.
       try set(ZMQ_ROUTER_MANDATORY, 1)
-      // A restarted worker is let in before the end of its old connection has been noticed.
-      try set(ZMQ_ROUTER_HANDOVER, 1)
+      // A restarted worker is let in before the end of its old connection has been noticed. Not
+      // where there are strangers: one key must not take the place of another's connection.
+      if case .local = security { try set(ZMQ_ROUTER_HANDOVER, 1) }
       // A stranger that connects and stays silent costs a descriptor for so long.
       try set(ZMQ_HANDSHAKE_IVL, 10_000)
       try set(ZMQ_BACKLOG, 512)

@@ -34,6 +34,8 @@ public enum WorkerMessage: Sendable, Equatable {
 public enum FailureReason: String, Codable, Sendable {
   case diskFull = "disk_full"
   case outOfMemory = "out_of_memory"
+  /// It is this worker that cannot do it: another may.
+  case workerUnfit = "worker_unfit"
 }
 
 /// What the daemon tells a worker.

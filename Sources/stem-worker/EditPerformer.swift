@@ -49,9 +49,11 @@ final class EditPerformer: EditPerforming {
     checkpointed: (EditProgress) -> Void
   ) throws -> EditFigures {
     func failure(_ message: String, mayPass: Bool) -> EditFailure {
-      EditFailure(
-        message: message, mayPass: mayPass,
-        reason: mayPass && DiskSpace.isExhausted(at: files.resultFolder) ? .diskFull : nil)
+      let isFull = mayPass && DiskSpace.isExhausted(at: files.resultFolder)
+      // The daemon knows only of its own disk.
+      let reason: FailureReason =
+        if case .shared = assignment.files { .diskFull } else { .workerUnfit }
+      return EditFailure(message: message, mayPass: mayPass, reason: isFull ? reason : nil)
     }
     do {
       let edit = try ClipEdit(
@@ -82,11 +84,12 @@ final class EditPerformer: EditPerforming {
 
 enum DiskSpace {
   /// Less than this is as good as nothing for a clip.
-  private static let least: UInt = 16 << 20
+  private static let least: UInt = 64 << 20
 
   static func isExhausted(at folder: String) -> Bool {
     var status = statvfs()
     return statvfs(folder, &status) == 0
-      && UInt(status.f_bavail) * UInt(status.f_frsize) < least
+      && (UInt(status.f_bavail) * UInt(status.f_frsize) < least
+        || (status.f_files > 0 && status.f_favail < 16))
   }
 }

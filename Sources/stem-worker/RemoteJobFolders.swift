@@ -13,7 +13,23 @@ struct RemoteJobFolders {
   let cacheBytes: Int
 
   /// Fetches the clip and, if there is one, the checkpoint.
+  /// - Throws: `EditFailure` where this machine cannot do the job.
   func folder(for assignment: Assignment, _ files: Assignment.RemoteFiles) throws -> RemoteJobFolder
+  {
+    do {
+      return try madeFolder(for: assignment, files)
+    } catch let error as MissingModel {
+      throw EditFailure(
+        message: "on this worker's machine \(error)", mayPass: true, reason: .workerUnfit)
+    } catch  where !(error is CancellationError || error is MessagingError) {
+      throw EditFailure(
+        message: "the scratch folder \(scratch) of this worker cannot be used: \(error)",
+        mayPass: true, reason: .workerUnfit)
+    }
+  }
+
+  private func madeFolder(for assignment: Assignment, _ files: Assignment.RemoteFiles) throws
+    -> RemoteJobFolder
   {
     let root = scratch + "/job"
     // What a killed predecessor left.

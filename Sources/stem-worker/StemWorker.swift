@@ -102,6 +102,7 @@ struct StemWorker: ParsableCommand {
           // from under it.
           _exit(EXIT_SUCCESS)
         })
+      logger.info("working for \(endpoint)")
       let remoteFolders =
         seesSpool
         ? nil

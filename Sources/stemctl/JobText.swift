@@ -27,9 +27,9 @@ extension Job {
 
   /// One line of a list.
   var line: String {
-    let name = outboxName ?? name
+    let shownName = outboxName.map { $0 == name ? name : "\(name) (outbox: \($0))" } ?? name
     let text = state == .running ? "running: \(statusText)" : statusText
-    return "\(id)  \(name)  \(text)".escapingControlCharacters()
+    return "\(id)  \(shownName)  \(text)".escapingControlCharacters()
   }
 
   /// Everything about the job, a line each.
@@ -76,6 +76,7 @@ extension DaemonStatus {
       jobs[state.rawValue].flatMap { $0 > 0 ? "\($0) \(state.rawValue)" : nil }
     }
     rows.append(("jobs", counts.isEmpty ? "none" : counts.joined(separator: ", ")))
+    guard let workers else { return table(rows) }
     rows += workers.map { ($0.name, $0.text) }
     if workers.isEmpty { rows.append(("workers", "none")) }
     return table(rows)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import JobQueue
 import Messaging
 
@@ -42,13 +43,17 @@ struct List: ParsableCommand {
     let filter = JobFilter(
       states: state.isEmpty ? nil : state, client: client, name: name, after: after, before: before,
       limit: limit)
-    guard case .jobs(let jobs, _) = try daemon.client().accepted(.list(filter)) else {
+    guard case .jobs(let jobs, let more) = try daemon.client().accepted(.list(filter)) else {
       throw CommandFailure.unexpectedAnswer
     }
     if json {
       print(try jsonText(jobs))
     } else {
       for job in jobs { print(job.line) }
+      if more, let first = jobs.first {
+        FileHandle.standardError.write(
+          Data("There are earlier ones: --before \(first.id) shows them.\n".utf8))
+      }
     }
   }
 }

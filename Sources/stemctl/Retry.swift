@@ -12,10 +12,13 @@ struct Retry: ParsableCommand {
   @Option(help: "-100 to 100; the greater ones begin first. (default: the job's)")
   var priority: Int?
 
+  @Option(help: "Your own name for the new job: repeating again under the same one makes no other.")
+  var jobKey: String?
+
   @OptionGroup
   var daemon: DaemonOptions
 
   func run() throws {
-    print(try daemon.client().job(.retry(job: job, priority: priority)).id)
+    print(try daemon.client().job(.retry(job: job, key: jobKey, priority: priority)).id)
   }
 }

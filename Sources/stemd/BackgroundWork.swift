@@ -11,7 +11,15 @@ final class BackgroundWork: Sendable {
     let call: ((any Error)?) -> Void
   }
 
-  private let queue = DispatchQueue(label: "stemd.background")
+  enum Kind {
+    /// Reads and writes a whole clip: one after another, lest they take the disk from each other.
+    case copy
+    /// Waits for the disk, and for nobody else.
+    case sync
+  }
+
+  private let copies = DispatchQueue(label: "stemd.copies")
+  private let syncs = DispatchQueue(label: "stemd.syncs", attributes: .concurrent)
   private let ended = Mutex<[(end: End, failure: (any Error)?)]>([])
   private let wakeUp: WakeUp
 
@@ -21,13 +29,14 @@ final class BackgroundWork: Sendable {
   var descriptor: Int32 { wakeUp.descriptor }
 
   /// - Parameters:
-  ///   - work: done one after another, on a thread of its own.
+  ///   - work: done on another thread.
   ///   - end: called by `finish`, with what `work` threw.
   func run(
-    _ work: @escaping @Sendable () throws -> Void, end: @escaping ((any Error)?) -> Void
+    _ kind: Kind, _ work: @escaping @Sendable () throws -> Void,
+    end: @escaping ((any Error)?) -> Void
   ) {
     let end = End(call: end)
-    queue.async {
+    (kind == .copy ? copies : syncs).async {
       var failure: (any Error)?
       do { try work() } catch { failure = error }
       self.ended.withLock { [failure] in $0.append((end, failure)) }

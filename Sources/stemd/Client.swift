@@ -17,6 +17,12 @@ struct Client {
   var isOperator: Bool
   /// On this machine, where it sees the inbox.
   var isLocal: Bool
+  /// What it is known by, on another machine.
+  var key: PeerKey?
+
+  func isSame(as other: Client) -> Bool {
+    name == other.name && isOperator == other.isOperator && key == other.key
+  }
 
   func mayTouch(_ job: Job) -> Bool { isOperator || job.client == name }
 }

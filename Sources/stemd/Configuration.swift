@@ -91,8 +91,9 @@ extension Configuration.Limits {
       case "spool_reserve": spool.spoolReserve = Int64(try entry.bytes())
       case "message_bytes":
         messageBytes = try entry.bytes()
-        guard (64 << 10...64 << 20).contains(messageBytes) else {
-          throw entry.refused("a size from 64 KiB to 64 MiB")
+        // The parts in which files go over the sockets take less.
+        guard (1 << 20...64 << 20).contains(messageBytes) else {
+          throw entry.refused("a size from 1 MiB to 64 MiB")
         }
       case "uploads": uploads = try entry.whole(in: 1...10_000)
       case "connections": connections = try entry.whole(in: 1...1_000_000)

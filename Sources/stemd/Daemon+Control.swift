@@ -4,6 +4,9 @@ import Logging
 import Messaging
 
 extension Daemon {
+  /// Answers wait in a queue of many for a client that does not read; so none is long.
+  private static let longestListBytes = 256 << 10
+
   func controlMessage(_ message: ReceivedMessage, onSocket socket: Int) {
     let now = ContinuousClock.now
     let address = ClientAddress(socket: socket, peer: message.peer)
@@ -13,10 +16,11 @@ extension Daemon {
       let (named, body) = try MessageCoding.message(NamedRequest.self, from: message.frames)
       id = named.id
       let client = try client(at: address, message)
-      watchers.renew(address, now: now)
+      watchers.renew(client, now: now)
       try answer(named.request, body, Asker(client: client, id: id), now)
     } catch {
       let refusal = error as? Refusal ?? Refusal(.unavailable, "\(error)")
+      id = id ?? MessageCoding.requestID(in: message.frames)
       if [.malformed, .version, .unknown].contains(refusal.code) {
         controlComplaints.log("a client's request is refused: \(refusal)", to: logger, now: now)
       }
@@ -45,8 +49,10 @@ extension Daemon {
         .forbidden, "this key is not allowed any more: ask the operator of this stemd")
     }
     return Client(
-      address: address, name: ClientName.key(key.name), isOperator: key.role == .operator,
-      isLocal: false)
+      address: address,
+      name: key.role == .operator
+        ? ClientName.operator(key.name) : ClientName.key(key.name),
+      isOperator: key.role == .operator, isLocal: false, key: key)
   }
 
   private func answer(
@@ -63,7 +69,7 @@ extension Daemon {
     case .status(nil): reply(.daemon(try status(for: client)), to: asker)
     case .list(var filter):
       if !client.isOperator { filter.client = client.name }
-      let (jobs, more) = try spool.store.jobs(matching: filter)
+      let (jobs, more) = try spool.store.jobs(matching: filter, bytes: Self.longestListBytes)
       reply(jobs: jobs, more: more, isNewest: filter.order == .newest, to: asker)
     case .watch(let id): try watch(id, asker, now)
     case .unwatch:
@@ -74,6 +80,15 @@ extension Daemon {
       reply(.job(try job(id, for: client)), to: asker)
     case .retry(let id, let key, let priority):
       _ = try job(id, for: client)
+      if let key, let known = try spool.store.job(client: client.name, key: key) {
+        guard known.retryOf == id else {
+          throw Refusal(
+            .state,
+            "the key '\(displayName(key))' is that of job \(known.id), which does not repeat \(id): choose another"
+          )
+        }
+        return reply(.job(known, known: true), to: asker)
+      }
       try acceptsJobs()
       var submission = try spool.retrySubmission(of: id, key: key, priority: priority)
       if !client.isOperator { submission.priority = min(0, submission.priority) }
@@ -87,10 +102,7 @@ extension Daemon {
       try onlyOperators(client, "workers")
       reply(.workers(workerStatuses), to: asker)
     case .stats:
-      var statistics = try spool.store.statistics()
-      if !client.isOperator {
-        statistics.clients = statistics.clients.filter { $0.key == client.name }
-      }
+      let statistics = try spool.store.statistics(client: client.isOperator ? nil : client.name)
       reply(
         .stats(
           ServiceStatistics(
@@ -139,8 +151,12 @@ extension Daemon {
     DaemonStatus(
       version: Stemd.version, pid: getpid(), started: started, mode: mode,
       jobs: Dictionary(
-        uniqueKeysWithValues: try spool.store.countsByState().map { ($0.key.rawValue, $0.value) }),
-      workers: client.isOperator ? Array(workerStatuses.prefix(Self.mostWorkersInStatus)) : [])
+        uniqueKeysWithValues: try
+          (client.isOperator
+          ? spool.store.countsByState() : spool.store.countsByState(client: client.name)).map {
+            ($0.key.rawValue, $0.value)
+          }),
+      workers: client.isOperator ? Array(workerStatuses.prefix(Self.mostWorkersInStatus)) : nil)
   }
 
   private func cancel(_ job: Job, _ now: ContinuousClock.Instant) throws {
@@ -173,7 +189,14 @@ extension Daemon {
       return try controlSockets[address.socket].send(
         [address.peer] + MessageCoding.frames(reply, body: body))
     } catch {
-      logger.warning("a reply cannot be sent: \(error)")
+      controlComplaints.log("a reply cannot be sent: \(error)", to: logger, now: .now)
+      guard case .event = reply.reply else {
+        // Whoever asked is not to wait in vain.
+        let refusal = NamedReply(.error(Refusal(.unavailable, "\(error)")), id: reply.id)
+        _ = try? controlSockets[address.socket].send(
+          [address.peer] + MessageCoding.frames(refusal))
+        return false
+      }
       return false
     }
   }
@@ -185,7 +208,7 @@ extension Daemon {
     while jobs.count > 1,
       let data = try? MessageCoding.encode(
         NamedReply(.jobs(Array(jobs), more: more), id: asker.id)),
-      data.count > configuration.limits.messageBytes
+      data.count > Self.longestListBytes
     {
       jobs = isNewest ? jobs.suffix(jobs.count / 2) : jobs.prefix(jobs.count / 2)
       more = true
@@ -206,7 +229,7 @@ extension Daemon {
     guard !watchers.isEmpty else { return }
     watchers.told(job.id, now: .now)
     let job = withProgress(job)
-    for (asker, missed) in watchers.watchers(of: job) {
+    for (asker, missed) in watchers.watchers(of: job, isAllowed: isAllowed) {
       let isSent = transmit(
         NamedReply(.event(job, missed: missed), id: asker.id), to: asker.address)
       watchers.note(isSent: isSent, to: asker.address)

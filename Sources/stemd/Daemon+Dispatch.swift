@@ -13,7 +13,12 @@ extension Daemon {
     if let dispatchAt, now < dispatchAt { return }
     dispatchAt = nil
     guard mode == .running, mayDispatch, !isStopping else { return }
-    var idle = workers.values.filter { $0.work == nil }.sorted { $0.name < $1.name }
+    let free = workers.values.filter { $0.work == nil }.sorted { $0.name < $1.name }
+    var idle = free.filter { $0.restsUntil.map { $0 <= now } ?? true }
+    if idle.count < free.count {
+      // Somebody comes back by and by.
+      dispatchAt = free.compactMap(\.restsUntil).filter { $0 > now }.min()
+    }
     guard !idle.isEmpty else { return }
     guard hasRoom(forQueue: false) else {
       dispatchAt = now + .seconds(2)
@@ -26,7 +31,10 @@ extension Daemon {
       mayDispatch = chosen.count == idle.count
       guard !chosen.isEmpty else { return }
       let running = try spool.store.start(chosen.map { ($0.job.id, $0.worker.name) })
-      for (choice, job) in zip(chosen, running) { give(job, to: choice.worker, now: now) }
+      for (choice, job) in zip(chosen, running) {
+        turns.began(client: job.client)
+        if !give(job, to: choice.worker, now: now) { turns.ended(client: job.client) }
+      }
       if mayDispatch { dispatchAt = now }
     } catch {
       logger.error("jobs cannot be dispatched: \(error)")
@@ -49,10 +57,14 @@ extension Daemon {
   }
 
   /// - Parameter job: running, as the store has it.
-  private func give(_ job: Job, to worker: Worker, now: ContinuousClock.Instant) {
-    func fail(_ error: any Error) { conclude(job.id, .failed("\(error)")) }
+  /// - Returns: whether the worker has it.
+  private func give(_ job: Job, to worker: Worker, now: ContinuousClock.Instant) -> Bool {
+    func ended(_ outcome: Outcome) -> Bool {
+      conclude(job.id, outcome)
+      return false
+    }
     guard let settings = job.settings else {
-      return conclude(job.id, .failed("its settings are missing: submit it again"))
+      return ended(.failed("its settings are missing: submit it again"))
     }
     let model = settings.model ?? models.defaultName
     let files: Assignment.Files
@@ -62,11 +74,10 @@ extension Daemon {
         try spool.prepareAttempt(of: job.id)
         files = try worker.seesSpool ? sharedFiles(of: job, modelFolder) : remoteFiles(of: job)
       } catch {
-        return conclude(
-          job.id, .attemptFailed("\(error)", sentence: { "\(error) (tried \($0) times)" }))
+        return ended(.attemptFailed("\(error)", sentence: { "\(error) (tried \($0) times)" }))
       }
     } catch {
-      return fail(error)
+      return ended(.failed("\(error)"))
     }
     var assignment = Assignment(
       job: job.id, attempt: job.attempts, settings: settings, model: model, files: files)
@@ -80,27 +91,28 @@ extension Daemon {
     let frames: [Data]
     do {
       frames = try MessageCoding.frames(DaemonMessage.run(assignment))
-      if let long = frames.first(where: { $0.count > MessageSocket.largestFrame }) {
+      if let long = frames.first(where: { $0.count > configuration.limits.messageBytes }) {
         throw MessagingError("its settings take \(long.count) bytes: shorten the prompts")
       }
     } catch {
-      return fail(error)
+      return ended(.failed("\(error)"))
     }
     guard send(frames, to: worker) else {
       // It is not there any more; its silence or its end will be noticed, and until then it gets
       // nothing.
       workers[worker.name] = nil
-      return attempt("the job cannot be queued again", job: job.id) {
+      attempt("the job cannot be queued again", job: job.id) {
         _ = try spool.store.requeue(job.id, failed: false)
         mayDispatch = true
         logForJob(job.id, .warning, "\(worker.name) cannot be reached; the job is queued again")
       }
+      return false
     }
-    turns.began(client: job.client)
     workers[worker.name]?.work = Worker.Work(
       assignment: assignment, client: job.client, began: now,
       ranBefore: (try? spool.store.ranSeconds(of: job.id)) ?? 0, given: now)
     tell(job)
+    return true
   }
 
   private func sharedFiles(of job: Job, _ modelFolder: String) -> Assignment.Files {

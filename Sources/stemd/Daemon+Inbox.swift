@@ -20,8 +20,10 @@ extension Daemon {
     // Also those of clients, whose requests do not come this way.
     defer { if spool.hasUnfinishedClaims { retryLater() } }
     guard let inbox, !readyClips.isEmpty, mode != .draining, hasRoom(forQueue: true) else { return }
-    let clips = Array(readyClips.prefix(16))
-    readyClips.removeFirst(clips.count)
+    let ready = Array(readyClips.prefix(16))
+    readyClips.removeFirst(ready.count)
+    let clips = ready.filter { !syncsFirst($0) }
+    guard !clips.isEmpty else { return }
     do {
       for outcome in try spool.claim(clips) {
         if let problem = outcome.problem {
@@ -37,6 +39,19 @@ extension Daemon {
       for clip in clips { inbox.offerAgain([clip.clip] + clip.sidecars, after: Self.retryPause) }
       retryLater()
     }
+  }
+
+  /// A large clip that was just copied may take long to get to the disk: that is waited for
+  /// elsewhere, before it is claimed.
+  private func syncsFirst(_ clip: ReadyClip) -> Bool {
+    if syncedClips.remove(clip.clip) != nil { return false }
+    guard let sync = spool.longSync(of: clip) else { return false }
+    background.run(.sync, sync) { [unowned self] _ in
+      // Whatever is wrong with it, the claim finds out.
+      syncedClips.insert(clip.clip)
+      readyClips.append(clip)
+    }
+    return true
   }
 
   private func join(_ sidecar: String, hasWaited: Bool, from inbox: Inbox) {

@@ -13,6 +13,8 @@ enum Outcome {
   case attemptFailed(String, sentence: (Int) -> String)
   /// This attempt only, and through no fault of the job.
   case interrupted(String)
+  /// This worker cannot do it; another may.
+  case unfit(String)
   case cancelled
 }
 
@@ -24,7 +26,7 @@ struct Attempt {
   init() {}
 
   init(_ work: Worker.Work, now: ContinuousClock.Instant) {
-    (seconds, hasProgressed) = (work.ran(until: now), work.checkpoint != nil)
+    (seconds, hasProgressed) = (work.ran(until: now), work.hasProgressed)
   }
 }
 
@@ -50,14 +52,27 @@ extension Daemon {
         try again(id, failed: true, attempt, pause: pause)
       case .interrupted(let reason):
         if try spool.store.isCancelRequested(id) { return try finish(id, as: .cancelled) }
+        let count = attempt.hasProgressed ? 1 : try spool.store.interruptions(of: id) + 1
+        guard count <= Self.mostInterruptions else {
+          return try finish(
+            id, as: .failed,
+            error:
+              "its attempts were cut off \(count) times in a row without getting any further: \(reason)",
+            isQuarantined: true)
+        }
+        let pause = Self.pause(afterInterruptions: count)
         logForJob(id, .notice, "interrupted: \(reason); the job is queued again")
+        try again(id, failed: false, interrupted: true, attempt, pause: pause)
+      case .unfit(let reason):
+        if try spool.store.isCancelRequested(id) { return try finish(id, as: .cancelled) }
+        logForJob(id, .warning, "its worker cannot do it: \(reason); the job is queued again")
         try again(id, failed: false, attempt, pause: nil)
       }
     } catch let error as JobStoreError {
       logger.error("\(error)", metadata: ["job": "\(id)"])
     } catch {
       logger.error("how the job ended cannot be recorded yet: \(error)", metadata: ["job": "\(id)"])
-      unrecorded[id] = outcome
+      unrecorded[id] = (outcome, attempt)
       retryLater()
     }
   }
@@ -67,9 +82,17 @@ extension Daemon {
     failures == 1 ? .seconds(1) : .seconds(15)
   }
 
-  private func again(_ id: JobID, failed: Bool, _ attempt: Attempt, pause: Duration?) throws {
+  /// None for the first ones: whatever killed the worker, the job need not wait for it.
+  private static func pause(afterInterruptions count: Int) -> Duration? {
+    count <= 2 ? nil : .seconds(min(60, 1 << (count - 3)))
+  }
+
+  private func again(
+    _ id: JobID, failed: Bool, interrupted: Bool = false, _ attempt: Attempt, pause: Duration?
+  ) throws {
     let job = try spool.store.requeue(
-      id, failed: failed, ran: attempt.seconds, forgivesFailures: attempt.hasProgressed
+      id, failed: failed, interrupted: interrupted, ran: attempt.seconds,
+      forgivesFailures: attempt.hasProgressed
     ).job
     if let pause { pauses[id] = ContinuousClock.now + pause }
     mayDispatch = true
@@ -86,6 +109,7 @@ extension Daemon {
         id, .error,
         "quarantined after \(Self.mostFailures) attempts: 'stemctl retry \(id)' tries it again")
     }
+    furthest[id] = nil
     _ = try spool.store.finish(
       id, as: state, error: error, isQuarantined: isQuarantined, figures: figures)
     deliver(id)
@@ -95,7 +119,14 @@ extension Daemon {
   func takeBack(_ id: JobID) throws {
     if try spool.store.isCancelRequested(id) { return conclude(id, .cancelled) }
     mayDispatch = true
-    tell(try spool.store.requeue(id, failed: false).job)
+    let attempt =
+      workers.values.compactMap(\.work).first { $0.assignment.job == id }.map {
+        Attempt($0, now: .now)
+      } ?? Attempt()
+    tell(
+      try spool.store.requeue(
+        id, failed: false, ran: attempt.seconds, forgivesFailures: attempt.hasProgressed
+      ).job)
     logForJob(id, .notice, "the job is queued again")
   }
 }

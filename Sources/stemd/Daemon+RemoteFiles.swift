@@ -5,8 +5,8 @@ import Messaging
 /// Clips, checkpoints and results of workers that do not see the spool: they go over the worker's
 /// socket, in parts.
 extension Daemon {
-  /// Room that a message's header takes.
-  private static let headerRoom = 4096
+  /// Bytes of a file in one message.
+  private static let part = 512 << 10
 
   func remoteFiles(of job: Job) throws -> Assignment.Files {
     .remote(
@@ -21,7 +21,7 @@ extension Daemon {
     do {
       let (bytes, size) = try spool.readForWorker(
         file, of: job, offset: offset,
-        length: configuration.limits.messageBytes - Self.headerRoom)
+        length: Self.part)
       _ = send(.data(job: job, file: file, offset: offset, bytes: size), body: bytes, to: worker)
     } catch {
       _ = send(.gone(job: job, file: file, message: "\(error)"), to: worker)
@@ -34,10 +34,11 @@ extension Daemon {
   ) {
     guard let worker = workers[name] else { return }
     do {
-      if offset == 0 {
-        try spool.limits.checkSize(Int64(bytes))
-        try spool.checkSpace(for: Int64(bytes))
+      guard bytes >= 1, (0...bytes).contains(offset), part.count <= bytes - offset else {
+        throw Refusal(
+          .malformed, "'bytes' takes a whole number from 1 up, and 'offset' one below it")
       }
+      try spool.checkSpace(for: Int64(offset == 0 ? bytes : part.count))
       let stored = try spool.keepForWorker(part, at: offset, of: bytes, in: file, of: job)
       _ = send(.stored(job: job, file: file, offset: stored), to: worker)
     } catch {

@@ -26,13 +26,19 @@ extension Daemon {
   func submit(
     _ request: SubmitRequest, _ body: Data?, _ asker: Asker, _ now: ContinuousClock.Instant
   ) throws {
-    try acceptsJobs()
     func pending(_ clip: Submission.Clip) {
       pendingSubmissions.append(
         PendingSubmission(submission: submission(request, clip, asker.client), asker: asker))
     }
     if let key = request.key, let known = try spool.store.job(client: asker.client.name, key: key) {
       return reply(.job(known, known: true), to: asker)
+    }
+    try acceptsJobs()
+    if request.clip != .body, body != nil {
+      throw Refusal(
+        .malformed,
+        "a submit brings the clip as its third frame, or says 'bytes', 'path' or 'staged': not both"
+      )
     }
     switch request.clip {
     case .body:
@@ -48,20 +54,19 @@ extension Daemon {
         throw Refusal(.forbidden, "'staged' is for clients on this machine: upload the clip")
       }
       pending(.staged(name))
-    case .path(let path): try copy(path, request, asker)
+    case .path(let path):
+      guard asker.client.isOperator else {
+        throw Refusal(.forbidden, "'path' is for operators: upload the clip")
+      }
+      try copy(path, request, asker)
     case .upload(let bytes):
       guard bytes > 0 else { throw Refusal(.malformed, "'bytes' takes a whole number from 1 up") }
-      try SettingsLimits.check(request.settings)
-      let limit = configuration.limits.uploads
-      guard uploads.count < limit else {
-        throw Refusal(
-          .limit,
-          "\(uploads.count) uploads are open, which is the limit 'uploads': ask again later",
-          limit: "uploads")
-      }
+      try spool.checkRequest(submission(request, .bytes(Data()), asker.client))
+      try uploads.checkRoom(configuration.limits.uploads)
       let name = OpenUploads.newName()
       uploads.add(
-        try spool.beginUpload(named: name, size: bytes), named: name, request,
+        try spool.beginUpload(named: name, size: bytes, expecting: uploads.expected), named: name,
+        request,
         of: asker.client.name, now: now)
       reply(
         .upload(name, received: 0, credit: OpenUploads.credit(received: 0, of: bytes)), to: asker)
@@ -102,14 +107,16 @@ extension Daemon {
     try uploads.remove(name, of: asker.client.name)
     let submission = submission(upload.request, .upload(upload.clip), asker.client)
     let clip = upload.clip
-    inBackground(submission, asker) { try clip.sync() }
+    inBackground(.sync, submission, asker) { try clip.sync() }
   }
 
   /// Does what may take long elsewhere, and then submits.
   private func inBackground(
-    _ submission: Submission, _ asker: Asker, _ work: @escaping @Sendable () throws -> Void
+    _ kind: BackgroundWork.Kind, _ submission: Submission, _ asker: Asker,
+    _ work: @escaping @Sendable () throws -> Void, end: @escaping () -> Void = {}
   ) {
-    background.run(work) { [unowned self] failure in
+    background.run(kind, work) { [unowned self] failure in
+      end()
       if let failure {
         reply(
           .error(failure as? Refusal ?? Refusal(.unavailable, "\(failure)")), to: asker)
@@ -120,17 +127,23 @@ extension Daemon {
   }
 
   private func copy(_ path: String, _ request: SubmitRequest, _ asker: Asker) throws {
+    try spool.checkRequest(submission(request, .bytes(Data()), asker.client))
+    try uploads.checkRoom(configuration.limits.uploads)
     let (descriptor, size) = try SubmitFolders(configuration.submitFolders).open(path)
     let clip: ClipUpload
+    let name = OpenUploads.newName()
     do {
-      clip = try spool.beginUpload(named: OpenUploads.newName(), size: size)
+      clip = try spool.beginUpload(named: name, size: size, expecting: uploads.expected)
     } catch {
       close(descriptor)
       throw error
     }
-    inBackground(submission(request, .upload(clip), asker.client), asker) {
+    uploads.beganCopy(clip, named: name)
+    inBackground(.copy, submission(request, .upload(clip), asker.client), asker) {
       defer { close(descriptor) }
       try clip.fill(from: descriptor, named: path)
+    } end: { [unowned self] in
+      uploads.endedCopy(named: name)
     }
   }
 

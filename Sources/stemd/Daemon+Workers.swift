@@ -21,6 +21,10 @@ extension Daemon {
     do {
       (message, body) = try MessageCoding.message(WorkerMessage.self, from: received.frames)
     } catch {
+      if let work = workers[name]?.work, MessageCoding.isOutcome(received.frames) {
+        // It will say nothing more of the job.
+        ended(name, work.assignment.job, Self.notUnderstood, now)
+      }
       workerComplaints.log(
         "a message of worker \(displayName(name)) is not understood: \(error)", to: logger, now: now
       )
@@ -28,7 +32,7 @@ extension Daemon {
     }
     guard mayWork(name, received, onSocket: socket) else {
       workerComplaints.log(
-        "a worker may not call itself \(displayName(name)): a worker elsewhere is named after its key, or KEY/NAME",
+        "a worker elsewhere may not call itself \(displayName(name)): it is named after its key, or KEY/NAME, and not like one of this daemon's own",
         to: logger, now: now)
       return
     }
@@ -48,6 +52,7 @@ extension Daemon {
 
   private func mayWork(_ name: String, _ received: ReceivedMessage, onSocket socket: Int) -> Bool {
     guard socket > 0 else { return true }
+    guard !processes.has(name) else { return false }
     guard let key = received.key, key.role == .worker,
       isAllowed(key)
     else { return false }
@@ -69,6 +74,11 @@ extension Daemon {
       }
       if work.cancelled != nil { _ = send(.cancel(job: work.assignment.job), to: worker) }
       guard work.assignment.job != job, now - work.given > WorkerTimes.assignment else { return }
+      guard work.timesGiven < WorkerTimes.mostAssignments else {
+        rest(name, now)
+        return ended(name, work.assignment.job, Self.notTaken, now)
+      }
+      workers[name]?.work?.timesGiven += 1
       // It got lost with a connection. The same again is no news to a worker that has it.
       workers[name]?.work?.given = now
       _ = send(.run(work.assignment), to: worker)
@@ -79,17 +89,25 @@ extension Daemon {
     case .checkpoint(let job, let progress, let files):
       guard holds(name, job, now) else { return }
       workers[name]?.work?.checkpoint = (progress, now)
+      if progress.isBeyond(furthest[job]) {
+        furthest[job] = progress
+        workers[name]?.work?.hasProgressed = true
+      }
       guard let files else { return }
       attempt("parts of an older checkpoint cannot be removed", job: job) {
         try spool.keepCheckpointFiles(Set(files), of: job)
       }
     case .log(let job, let level, let text):
-      guard holds(name, job, now) else { return }
-      logForJob(job, level, text, worker: displayName(name))
+      guard holds(name, job, now), let line = workers[name]?.work?.nextLogLine(text) else { return }
+      logForJob(job, level, line, worker: displayName(name))
     case .done(let job, let figures):
-      ended(name, job, isEdited(name) ? .done(figures) : Self.nothingDelivered, now)
+      ended(
+        name, job, isEdited(name) ? .done(figures.withoutNonsense) : Self.nothingDelivered, now)
     case .failed(let job, let error, let mayPass, let reason):
-      ended(name, job, failure(error, mayPass: mayPass, reason), now)
+      if reason == .workerUnfit { rest(name, now) }
+      ended(
+        name, job,
+        failure(String(error.prefix(Worker.Work.longestText)), mayPass: mayPass, reason), now)
     case .cancelled(let job):
       let exceeded = workers[name]?.work?.exceeded
       ended(name, job, exceeded.map { .failed($0) } ?? .cancelled, now)
@@ -104,6 +122,7 @@ extension Daemon {
 
   private func failure(_ error: String, mayPass: Bool, _ reason: FailureReason?) -> Outcome {
     guard mayPass else { return .failed(error) }
+    if reason == .workerUnfit { return .unfit(error) }
     // The disk is full for everybody: nobody's attempt.
     if reason == .diskFull, !hasRoom(forQueue: false) { return .interrupted(error) }
     return .attemptFailed(error, sentence: { "\(error) (tried \($0) times)" })
@@ -111,8 +130,10 @@ extension Daemon {
 
   private func introduced(_ worker: Worker, now: ContinuousClock.Instant) {
     let name = worker.name
+    var worker = worker
+    worker.restsUntil = workers[name]?.restsUntil
     if let known = workers[name], known.pid != worker.pid || known.socket != worker.socket {
-      lose(known, how: "was replaced by process \(worker.pid)")
+      lose(known, how: "was replaced by process \(worker.pid)", isOwnFault: false)
     }
     if isStopping {
       _ = send(.stop, to: worker)
@@ -149,6 +170,24 @@ extension Daemon {
     .attemptFailed(
       "the worker said that it was done, but left no edited video",
       sentence: { "the worker said \($0) times that it was done, but left no edited video" })
+  }
+
+  private static var notUnderstood: Outcome {
+    .attemptFailed(
+      "what its worker says is not understood: do stemd and stem-worker have the same version?",
+      sentence: {
+        "what its workers say is not understood (tried \($0) times): do stemd and stem-worker have the same version?"
+      })
+  }
+
+  private static var notTaken: Outcome {
+    .attemptFailed(
+      "its worker did not take it", sentence: { "its workers did not take it, \($0) times" })
+  }
+
+  /// Lets the others have the jobs for a while.
+  private func rest(_ name: String, _ now: ContinuousClock.Instant) {
+    workers[name]?.restsUntil = now + WorkerTimes.rest
   }
 
   private func ended(
@@ -232,7 +271,7 @@ extension Daemon {
         "its worker died",
         sentence: { "its worker died \($0) times while it edited this clip; see job.log" })
     } else {
-      outcome = .interrupted("its worker was killed")
+      outcome = .interrupted("its worker \(how)")
     }
     conclude(work.assignment.job, outcome, Attempt(work, now: now))
   }
@@ -273,7 +312,8 @@ extension Daemon {
         "worker \(reason), and is \(isOwn ? "killed" : "forgotten")",
         metadata: ["worker": "\(displayName(worker.name))"])
       if isOwn { processes.kill(worker.name) }
-      lose(worker, how: reason)
+      // What becomes of a worker elsewhere is its network's or its operator's affair.
+      lose(worker, how: reason, isOwnFault: isOwn)
     }
     for process in processes.startTimes()
     where now - process.started > WorkerTimes.introduction && workers[process.name] == nil {

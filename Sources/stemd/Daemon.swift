@@ -1,3 +1,4 @@
+import EditSettings
 import Foundation
 import JobQueue
 import Logging
@@ -13,10 +14,14 @@ final class Daemon {
   static let retryPause = Duration.seconds(10)
   /// Attempts of one job that may fail without getting any further.
   static let mostFailures = 3
+  /// The same of attempts that were cut off through no fault of the job: what nobody can do is not
+  /// to be tried for ever, either.
+  static let mostInterruptions = 20
   /// Jobs that are given to workers, or fail at that, in one turn.
   static let dispatchesInARow = 16
   /// Messages of one socket that are handled before the others get their turn.
   private static let messagesInARow = 256
+  private static let longestRow = Duration.milliseconds(50)
 
   /// What `status` shows of many workers; `workers` shows all.
   static let mostWorkersInStatus = 1000
@@ -38,6 +43,8 @@ final class Daemon {
   var inbox: Inbox?
   /// Found, and not yet claimed: many are claimed over several turns.
   var readyClips: [ReadyClip] = []
+  /// Large ones that are on the disk, and claimed next.
+  var syncedClips: Set<String> = []
   var workers: [String: Worker] = [:]
   var watchers = Watchers()
   var uploads = OpenUploads()
@@ -45,12 +52,14 @@ final class Daemon {
   var pendingSubmissions: [PendingSubmission] = []
   var pendingBytes = 0
   var turns = JobTurns()
+  /// The furthest checkpoint of each job that is not at its end.
+  var furthest: [JobID: EditProgress] = [:]
   /// When a job whose attempt failed may be tried again.
   var pauses: [JobID: ContinuousClock.Instant] = [:]
   /// No worker gets a job any more, and none that introduces itself is kept.
   var isStopping = false
   /// Outcomes that the store could not take, for later.
-  var unrecorded: [JobID: Outcome] = [:]
+  var unrecorded: [JobID: (outcome: Outcome, attempt: Attempt)] = [:]
   var retryAt: ContinuousClock.Instant?
   /// Something has changed since the idle workers were last offered jobs.
   var mayDispatch = true
@@ -196,7 +205,8 @@ final class Daemon {
 
   private func takeControlMessages() throws {
     for (index, socket) in controlSockets.enumerated() {
-      for _ in 0..<Self.messagesInARow where !hasEnoughPending {
+      let end = ContinuousClock.now + Self.longestRow
+      for _ in 0..<Self.messagesInARow where !hasEnoughPending && .now < end {
         guard let message = try socket.receiveFromPeer() else { break }
         controlMessage(message, onSocket: index)
       }
@@ -236,6 +246,7 @@ final class Daemon {
       logger.error("\(error)")
       self.inbox = nil
       readyClips = []
+      syncedClips = []
       inboxRetryAt = now + .seconds(2)
     }
   }
@@ -251,9 +262,9 @@ final class Daemon {
   private func retryIfDue(now: ContinuousClock.Instant) {
     guard let due = retryAt, now >= due else { return }
     retryAt = nil
-    for (job, outcome) in unrecorded {
+    for (job, ended) in unrecorded {
       unrecorded[job] = nil
-      conclude(job, outcome)
+      conclude(job, ended.outcome, ended.attempt)
     }
     attempt("claims cannot be completed") {
       let (jobs, problems) = try spool.resumeClaims()
@@ -263,7 +274,8 @@ final class Daemon {
     }
     attempt("jobs cannot be delivered") {
       var failures = 0
-      for job in try spool.store.undelivered() where failures < 3 {
+      // In another order each time, so that some that cannot be delivered do not keep out the others.
+      for job in try spool.store.undelivered().shuffled() where failures < 3 {
         failures += deliver(job.id, again: true) ? 0 : 1
       }
     }

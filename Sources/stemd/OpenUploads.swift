@@ -18,7 +18,27 @@ struct OpenUploads {
 
   private var uploads: [String: Upload] = [:]
 
-  var count: Int { uploads.count }
+  /// Clips that are being copied from a folder of this machine.
+  private var copies: [String: ClipUpload] = [:]
+
+  var count: Int { uploads.count + copies.count }
+
+  /// Bytes that are still to come.
+  var expected: Int {
+    uploads.values.reduce(0) { $0 + $1.clip.missing } + copies.values.reduce(0) { $0 + $1.size }
+  }
+
+  mutating func beganCopy(_ clip: ClipUpload, named name: String) { copies[name] = clip }
+  mutating func endedCopy(named name: String) { copies[name] = nil }
+
+  /// - Throws: `Refusal` where as many are open as may be.
+  func checkRoom(_ limit: Int) throws {
+    guard count < limit else {
+      throw Refusal(
+        .limit, "\(count) uploads are open, which is the limit 'uploads': ask again later",
+        limit: "uploads")
+    }
+  }
 
   static func newName() -> String {
     String((0..<16).map { _ in "0123456789abcdefghijklmnopqrstuvwxyz".randomElement() ?? "0" })

@@ -117,7 +117,6 @@ struct Stemd: ParsableCommand {
       // libzmq ends the process when descriptors run out.
       let descriptors = try ConnectionCeiling.raiseDescriptorLimit()
       let most = descriptors - ConnectionCeiling.reserve(of: descriptors)
-      ConnectionCeiling.set(descriptors: min(most, configuration.limits.connections ?? most))
       let daemon = try Daemon(
         root: URL(filePath: root, directoryHint: .isDirectory),
         models: ModelFolders(
@@ -131,6 +130,10 @@ struct Stemd: ParsableCommand {
             ?? max(
               1, ProcessInfo.processInfo.activeProcessorCount / max(1, configuration.workers))),
         configuration: configuration, signals: signals, logger: logger)
+      let asked = configuration.limits.connections.map { ConnectionCeiling.descriptorsInUse + $0 }
+      let ceiling = min(most, asked ?? most)
+      // A quarter is for this machine's own programs, whoever comes over the network.
+      ConnectionCeiling.set(descriptors: ceiling, remote: ceiling - (ceiling / 4))
       try daemon.run()
     } catch {
       logger.critical("\(error)")

@@ -27,16 +27,18 @@ struct Watchers {
   /// - Returns: whether this is news; otherwise the lease was renewed.
   mutating func add(_ asker: Asker, job: JobID?, now: ContinuousClock.Instant) -> Bool {
     var watcher = watchers[asker.address] ?? Watcher(client: asker.client, until: now)
-    // Events bear the name of the request that began the watch.
     let isNew = watcher.requests[job] == nil
-    if isNew { watcher.requests[job] = .some(asker.id) }
+    watcher.requests[job] = .some(asker.id)
     watchers[asker.address] = watcher
-    renew(asker.address, now: now)
+    renew(asker.client, now: now)
     return isNew
   }
 
-  mutating func renew(_ client: ClientAddress, now: ContinuousClock.Instant) {
-    watchers[client]?.until = now + .seconds(Watching.lease)
+  /// - Parameter client: Whoever speaks from the address now; another one's watch ends.
+  mutating func renew(_ client: Client, now: ContinuousClock.Instant) {
+    guard let watcher = watchers[client.address] else { return }
+    guard watcher.client.isSame(as: client) else { return remove(client.address) }
+    watchers[client.address]?.until = now + .seconds(Watching.lease)
   }
 
   mutating func remove(_ client: ClientAddress) { watchers[client] = nil }
@@ -47,8 +49,10 @@ struct Watchers {
   }
 
   /// Whoever is to be told of the job, and how many events each has missed.
-  func watchers(of job: Job) -> [(asker: Asker, missed: Int)] {
+  /// - Parameter isAllowed: Whether a key still is.
+  func watchers(of job: Job, isAllowed: (PeerKey) -> Bool) -> [(asker: Asker, missed: Int)] {
     watchers.values.compactMap { watcher in
+      if let key = watcher.client.key, !isAllowed(key) { return nil }
       guard let id = watcher.requests[job.id] ?? watcher.requests[nil],
         watcher.client.mayTouch(job)
       else { return nil }

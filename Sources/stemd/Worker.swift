@@ -13,6 +13,8 @@ struct Worker {
   /// Whether it sees the spool's files itself.
   let seesSpool: Bool
   var lastHeard: ContinuousClock.Instant
+  /// Until when it gets no job, because it could not do the last one.
+  var restsUntil: ContinuousClock.Instant?
   var work: Work?
 
   /// The job that it was given.
@@ -23,13 +25,29 @@ struct Worker {
     /// Seconds that the job ran in earlier attempts.
     let ranBefore: Double
     var given: ContinuousClock.Instant
+    var timesGiven = 1
     var progress: EditProgress?
     /// Where the last checkpoint of this attempt stands, and since when.
     var checkpoint: (progress: EditProgress, at: ContinuousClock.Instant)?
+    /// It got further than any attempt before.
+    var hasProgressed = false
+    private(set) var logLines = 0
     /// When it was told to cancel it.
     var cancelled: ContinuousClock.Instant?
     /// The limit that it exceeded, as a sentence.
     var exceeded: String?
+
+    /// Characters of a worker's sentence, and lines of its log, beyond which nobody reads.
+    static let longestText = 4000
+    private static let mostLogLines = 10_000
+
+    /// The line as it is to be logged; `nil` beyond a number of them.
+    mutating func nextLogLine(_ text: String) -> String? {
+      logLines += 1
+      guard logLines <= Self.mostLogLines else { return nil }
+      return logLines < Self.mostLogLines
+        ? String(text.prefix(Self.longestText)) : "further lines of this attempt are not logged"
+    }
 
     func ran(until now: ContinuousClock.Instant) -> Double { (now - began) / .seconds(1) }
   }
@@ -51,8 +69,33 @@ enum WorkerTimes {
   static let cancellation = Duration.seconds(30)
   /// An assignment that a worker does not know of after this time has got lost on its way.
   static let assignment = Duration.seconds(3)
+  /// A worker that does not take its job when it was given to it so often will not.
+  static let mostAssignments = 5
+  /// How long a worker gets no job that could not do one.
+  static let rest = Duration.seconds(60)
   static let stop = Duration.seconds(5)
   static let restartPauses = Duration.milliseconds(100)...Duration.seconds(30)
   /// A worker that lived for this long did not die young.
   static let youth = Duration.seconds(10)
+}
+
+extension EditProgress {
+  /// Whether an edit that stands here is further than one that stood there.
+  func isBeyond(_ other: EditProgress?) -> Bool {
+    guard let other else { return true }
+    let stages = Stage.allCases
+    let (own, others) = (stages.firstIndex(of: stage) ?? 0, stages.firstIndex(of: other.stage) ?? 0)
+    return own > others || own == others && step > other.step
+  }
+}
+
+extension EditFigures {
+  /// A worker elsewhere may send any numbers; these go into the store and its sums.
+  var withoutNonsense: EditFigures {
+    var figures = self
+    figures.seconds = seconds.filter { name, value in
+      EditProgress.Stage(rawValue: name) != nil && (0...1e9).contains(value)
+    }
+    return figures
+  }
 }

@@ -45,6 +45,9 @@ final class WorkerProcesses {
 
   var isEmpty: Bool { places.allSatisfy { $0.process == nil } }
 
+  /// Whether it is the name of one of the daemon's own workers.
+  func has(_ name: String) -> Bool { places.contains { $0.name == name } }
+
   func pid(of name: String) -> pid_t? { places.first { $0.name == name }?.process?.pid }
 
   /// The processes that were not killed, and since when they run.

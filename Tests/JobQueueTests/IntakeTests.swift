@@ -44,7 +44,7 @@ import Testing
         folder.content("work/\(job.id)/result/job.log")?.contains("c\(index).mp4 of user:ada")
           == true)
     }
-    #expect(try test.spool.store.jobs() == jobs)
+    #expect(try test.spool.store.jobs().map(\.id) == jobs.map(\.id))
   }
 
   @Test("the same key makes one job for one client, at once, later and after a restart")
@@ -140,7 +140,7 @@ import Testing
     #expect(folder.content("outbox/c/source.mp4") == "the clip")
   }
 
-  @Test("a store that fails refuses the whole group, and nothing is left of it")
+  @Test("a store that fails refuses the whole group; nothing is left of it once the store works")
   func failingStore() throws {
     let database = try DatabaseQueue(path: folder.path("state/jobs.sqlite"))
     try database.write {
@@ -156,9 +156,102 @@ import Testing
       }
       #expect(refusal.code == .unavailable && refusal.description.contains("disk full"))
     }
-    #expect(folder.names("work").isEmpty)
+    // A commit that failed may turn up after a crash: until then its clips are kept.
+    #expect(folder.names("work").count == 2)
     try database.write { try $0.execute(sql: "DROP TRIGGER full") }
-    _ = try test.spool.submit(one: submission())
+    let job = try test.spool.submit(one: submission()).job
+    #expect(folder.names("work") == [job.id.rawValue])
+  }
+
+  @Test("a commit that was told as failed, and turns up after a crash, has its clip")
+  func lateCommit() throws {
+    let job = try test.spool.submit(one: submission(key: "k")).job
+    // As if the sync of the commit had failed: its folder has no name yet.
+    rename(folder.path("work/\(job.id)"), folder.path("work/.new-\(job.id)"))
+    try test.restart()
+    #expect(try test.spool.submit(one: submission(key: "k")).job.id == job.id)
+    #expect(folder.content("work/\(job.id)/source.mp4") == "the clip")
+  }
+
+  @Test("a job that ends before its folder could be named is delivered with its clip")
+  func endedBeforeNamed() throws {
+    let job = try test.spool.submit(one: submission()).job
+    rename(folder.path("work/\(job.id)"), folder.path("work/.new-\(job.id)"))
+    _ = try test.spool.store.finish(job.id, as: .cancelled)
+    _ = try test.spool.deliver(job.id)
+    #expect(folder.content("outbox/c/source.mp4") == "the clip")
+    #expect(folder.names("work").isEmpty)
+  }
+
+  @Test("announced sizes that no disk holds are refused, whatever they are")
+  func hugeSizes() throws {
+    test.spool.limits.jobBytes = .max
+    for size in [Int.max, Int.max - 1, 1 << 62] {
+      #expect(throws: Refusal.self) { try test.spool.beginUpload(named: "u", size: size) }
+      #expect(throws: Refusal.self) {
+        try test.spool.beginUpload(named: "u", size: 1, expecting: size)
+      }
+    }
+    let job = try test.spool.submit(one: submission()).job
+    for (offset, size) in [(Int.min, 1), (0, Int.min), (-1, Int.max), (2, 1), (0, 0)] {
+      #expect(throws: Refusal.self) {
+        try test.spool.keepForWorker(
+          Data([1, 2]), at: offset, of: size, in: "edited.mp4", of: job.id)
+      }
+    }
+    for file in ["../x", "checkpoint/../x", "checkpoint/.x", "checkpoint/", "source", "checkpoint"]
+    {
+      #expect(throws: Refusal.self) {
+        try test.spool.keepForWorker(Data([1]), at: 0, of: 1, in: file, of: job.id)
+      }
+    }
+  }
+
+  @Test("a worker's file appears when it is whole, whatever parts come again or out of order")
+  func workersFile() throws {
+    let job = try test.spool.submit(one: submission()).job
+    func keep(_ text: String, at offset: Int) throws -> Int {
+      try test.spool.keepForWorker(
+        Data(text.utf8), at: offset, of: 6, in: "checkpoint/a", of: job.id)
+    }
+    #expect(try keep("abc", at: 0) == 3)
+    #expect(try keep("ef", at: 4) == 3)
+    #expect(try keep("abc", at: 0) == 3)
+    #expect(try test.spool.checkpointFiles(of: job.id).isEmpty)
+    #expect(try keep("def", at: 3) == 6)
+    #expect(folder.content("work/\(job.id)/checkpoint/a") == "abcdef")
+    #expect(
+      try test.spool.checkpointFiles(of: job.id) == [ResultFile(name: "a", bytes: 6)])
+    #expect(
+      try test.spool.readForWorker("checkpoint/a", of: job.id, offset: 4, length: 9).bytes
+        == Data("ef".utf8))
+    try test.spool.keepCheckpointFiles([], of: job.id)
+    #expect(try test.spool.checkpointFiles(of: job.id).isEmpty)
+  }
+
+  @Test("a folder of the outbox that another job has taken since is not shown as this job's")
+  func takenFolder() throws {
+    let first = try test.claim()[0]
+    _ = try test.finish(first.id)
+    let delivered = try test.spool.deliver(first.id)
+    try FileSystem.removeAll(folder.path("outbox/c"))
+    let second = try test.claim()[0]
+    _ = try test.finish(second.id)
+    #expect(try test.spool.deliver(second.id).outboxName == "c")
+    let refusal = #expect(throws: Refusal.self) { try test.spool.resultFiles(of: delivered) }
+    #expect(refusal?.code == .notFound)
+  }
+
+  @Test("one job that cannot be put right keeps no other from its start")
+  func oneBrokenFolder() throws {
+    let broken = try test.spool.submit(one: submission()).job
+    let good = try test.spool.submit(one: submission()).job
+    _ = try test.spool.store.start(good.id, worker: "w")
+    try FileSystem.removeAll(folder.path("work/\(broken.id)"))
+    folder.drop("work/\(broken.id)", "no folder")
+    let repairs = try test.restart()
+    #expect(repairs.contains { $0.job == broken.id })
+    #expect(try test.spool.store.job(good.id)?.state == .queued)
   }
 
   @Test("after a crash before the commit nothing is left; after one behind it the job has its clip")

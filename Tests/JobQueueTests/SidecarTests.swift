@@ -182,7 +182,7 @@ import Testing
           "UTF-16"))
     #expect(error(String(repeating: "a", count: 65537), "txt").contains("64 KiB"))
     let longest = SettingsLimits.promptBytes
-    #expect(error(String(repeating: "a", count: longest + 1), "txt").contains("16 KiB"))
+    #expect(error(String(repeating: "a", count: longest + 1), "txt").contains("4 KiB"))
     #expect(error(String(repeating: "a", count: longest), "txt").hasPrefix("accepted"))
   }
 

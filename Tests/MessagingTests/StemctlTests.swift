@@ -306,7 +306,9 @@ import Testing
     }
     defer { router.close() }
     let list = try stemctl("list", "--state", "done", "--state", "failed", "--limit", "5")
-    #expect(list.output == "j1  clip-2  done\nj1  clip  failed: The clip is no video\\u{1B}[2J.\n")
+    #expect(
+      list.output
+        == "j1  clip (outbox: clip-2)  done\nj1  clip  failed: The clip is no video\\u{1B}[2J.\n")
     #expect(router.requests.last == .list(JobFilter(states: [.done, .failed], limit: 5)))
     let json = try stemctl("list", "--json")
     #expect(

@@ -74,15 +74,15 @@ import VideoFile
       service.drop("\(name).yaml", Service.sidecar(steps: 60))
     }
     try service.eventually("both are being edited") {
-      try service.status().workers.filter { ($0.progress?.step ?? 0) > 1 }.count == 2
+      try service.workerStatuses().filter { ($0.progress?.step ?? 0) > 1 }.count == 2
     }
-    let victim = try #require(try service.status().workers.first { $0.job != nil })
+    let victim = try #require(try service.workerStatuses().first { $0.job != nil })
     let name = try #require(try service.jobs().first { $0.id == victim.job }?.name)
     kill(victim.pid, SIGKILL)
     for name in ["one", "two"] { #expect(try service.finished(name).state == .done) }
     #expect(try service.result(name)["attempts"] as? Int == 2)
     #expect(service.names(service.folders.outbox) == ["one", "two"])
-    #expect(try service.status().workers.count == 2)
+    #expect(try service.workerStatuses().count == 2)
   }
 
   @Test("a daemon that is killed in the middle of a job does it after its next start, once")
@@ -91,7 +91,7 @@ import VideoFile
     service.drop("ball.mp4", try Service.clip.get())
     service.drop("ball.yaml", Service.sidecar(steps: 40))
     try service.eventually("it is being edited") {
-      try service.status().workers.contains { ($0.progress?.step ?? 0) > 1 }
+      try service.workerStatuses().contains { ($0.progress?.step ?? 0) > 1 }
     }
     service.kill(daemonWith: SIGKILL)
     try service.start()
@@ -108,7 +108,7 @@ import VideoFile
     service.drop("ball.mp4", try Service.clip.get())
     service.drop("ball.yaml", Service.sidecar(steps: 40))
     try service.eventually("it is being edited") {
-      try service.status().workers.contains { $0.progress != nil }
+      try service.workerStatuses().contains { $0.progress != nil }
     }
     service.kill(daemonWith: SIGTERM)
     try service.start()
@@ -125,6 +125,6 @@ import VideoFile
     try second.run()
     second.waitUntilExit()
     #expect(second.terminationStatus != 0)
-    try service.eventually("the first one works on") { try service.status().workers.count == 1 }
+    try service.eventually("the first one works on") { try service.workerStatuses().count == 1 }
   }
 }

@@ -67,7 +67,7 @@ import Testing
     try service.submit("ball", Service.settings())
     service.kill(daemonWith: SIGKILL)
     try service.start()
-    try service.eventually("a worker is ready") { try service.status().workers.count == 1 }
+    try service.eventually("a worker is ready") { try service.workerStatuses().count == 1 }
     #expect(try service.status().mode == .paused)
     usleep(300_000)
     #expect(try service.job(named: "ball")?.state == .queued)

@@ -22,12 +22,12 @@ import Testing
     try FileManager.default.removeItem(at: service.folders.cache.appending(path: "inversions"))
     try service.submit("killed", settings)
     try service.eventually("it is being edited") {
-      try service.status().workers.contains {
+      try service.workerStatuses().contains {
         $0.progress?.stage == .edit && ($0.progress?.step ?? 0) > 2
       }
     }
     if victim == "worker" {
-      Glibc.kill(try #require(try service.status().workers.first?.pid), SIGKILL)
+      Glibc.kill(try #require(try service.workerStatuses().first?.pid), SIGKILL)
     } else {
       service.kill(daemonWith: SIGKILL)
       try service.start()
@@ -61,7 +61,7 @@ import Testing
     let service = try Service()
     let job = try service.submit("ball", Service.settings(steps: 500))
     try service.eventually("it is being edited") {
-      try service.status().workers.contains { ($0.progress?.step ?? 0) > 1 }
+      try service.workerStatuses().contains { ($0.progress?.step ?? 0) > 1 }
     }
     _ = try service.ask(.cancel(job: job.id))
     #expect(try service.finished("ball").state == .cancelled)

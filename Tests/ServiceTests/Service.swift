@@ -93,6 +93,8 @@ final class Service {
     return status
   }
 
+  func workerStatuses() throws -> [WorkerStatus] { try status().workers ?? [] }
+
   func jobs() throws -> [Job] {
     guard case .jobs(let jobs, _) = try ask(.list(JobFilter(limit: 1000))) else {
       throw Unexpected()
