@@ -10,15 +10,16 @@ extension Daemon {
     let waiting = pauses.count
     pauses = pauses.filter { $0.value > now }
     if pauses.count < waiting { mayDispatch = true }
+    if let end = restsEnd, end <= now {
+      restsEnd = nil
+      mayDispatch = true
+    }
     if let dispatchAt, now < dispatchAt { return }
     dispatchAt = nil
     guard mode == .running, mayDispatch, !isStopping else { return }
     let free = workers.values.filter { $0.work == nil }.sorted { $0.name < $1.name }
     var idle = free.filter { $0.restsUntil.map { $0 <= now } ?? true }
-    if idle.count < free.count {
-      // Somebody comes back by and by.
-      dispatchAt = free.compactMap(\.restsUntil).filter { $0 > now }.min()
-    }
+    restsEnd = free.compactMap(\.restsUntil).filter { $0 > now }.min()
     guard !idle.isEmpty else { return }
     guard hasRoom(forQueue: false) else {
       dispatchAt = now + .seconds(2)

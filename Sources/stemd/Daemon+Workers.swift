@@ -4,7 +4,7 @@ import JobQueue
 import Logging
 import Messaging
 
-/// What workers say, and what becomes of those that say nothing.
+/// What workers say, and what they are told.
 extension Daemon {
   func workerMessage(_ received: ReceivedMessage, onSocket socket: Int) {
     let now = ContinuousClock.now
@@ -188,6 +188,7 @@ extension Daemon {
   /// Lets the others have the jobs for a while.
   private func rest(_ name: String, _ now: ContinuousClock.Instant) {
     workers[name]?.restsUntil = now + WorkerTimes.rest
+    mayDispatch = true
   }
 
   private func ended(
@@ -200,7 +201,7 @@ extension Daemon {
   }
 
   /// A worker has the job no more, however it ended.
-  private func leave(_ work: Worker.Work) {
+  func leave(_ work: Worker.Work) {
     turns.ended(client: work.client)
     mayDispatch = true
   }
@@ -240,104 +241,5 @@ extension Daemon {
       workers[name]?.work?.cancelled = now
     }
     _ = send(.cancel(job: work.assignment.job), to: worker)
-  }
-
-  // MARK: Death
-
-  func workerProcessEnded(_ ended: WorkerProcesses.Ended) {
-    logger.warning(
-      "worker process \(ended.pid) \(ended.how)", metadata: ["worker": "\(ended.name)"])
-    if let worker = workers[ended.name], worker.pid == ended.pid {
-      lose(worker, how: ended.how, isOwnFault: !ended.isKilledFromOutside)
-    }
-  }
-
-  /// Forgets a worker, and queues its job again.
-  /// - Parameter isOwnFault: Not where somebody killed it: that says nothing about the job.
-  private func lose(_ worker: Worker, how: String, isOwnFault: Bool = true) {
-    let now = ContinuousClock.now
-    workers[worker.name] = nil
-    guard let work = worker.work else { return }
-    leave(work)
-    logForJob(
-      work.assignment.job, .warning,
-      "\(worker.name) died: it \(how); \(Self.loss(of: work, now: now))",
-      worker: displayName(worker.name))
-    let outcome: Outcome
-    if let exceeded = work.exceeded {
-      outcome = .failed(exceeded)
-    } else if isOwnFault {
-      outcome = .attemptFailed(
-        "its worker died",
-        sentence: { "its worker died \($0) times while it edited this clip; see job.log" })
-    } else {
-      outcome = .interrupted("its worker \(how)")
-    }
-    conclude(work.assignment.job, outcome, Attempt(work, now: now))
-  }
-
-  /// What the next attempt will do again.
-  private static func loss(of work: Worker.Work, now: ContinuousClock.Instant) -> String {
-    func place(_ progress: EditProgress) -> String {
-      "\(progress.stage.rawValue) \(progress.step)/\(progress.steps)"
-    }
-    let last = work.progress.map(place) ?? "nothing"
-    let since = work.checkpoint.map { now - $0.at } ?? (now - work.began)
-    let seconds = String(format: "%.1f", since / .seconds(1))
-    return work.checkpoint.map {
-      "last progress \(last), checkpoint \(seconds) s ago at \(place($0.progress))"
-    } ?? "last progress \(last), no checkpoint in the \(seconds) s of this attempt"
-  }
-
-  /// Kills or forgets workers that are silent, exceed a limit, or do not end what they were told to
-  /// cancel.
-  func loseFailing(now: ContinuousClock.Instant) {
-    for worker in workers.values {
-      holdToLimits(worker, now: now)
-      let reason: String
-      if now - worker.lastHeard > WorkerTimes.silence {
-        reason = "was silent for \(Int(WorkerTimes.silence / .seconds(1))) s"
-      } else if let cancelled = worker.work?.cancelled, now - cancelled > WorkerTimes.cancellation {
-        reason = "did not cancel its job within \(Int(WorkerTimes.cancellation / .seconds(1))) s"
-      } else if let exceeded = workers[worker.name]?.work?.exceeded, worker.work?.cancelled == nil,
-        workers[worker.name]?.work?.cancelled == nil
-      {
-        reason = exceeded
-      } else {
-        continue
-      }
-      guard let worker = workers[worker.name] else { continue }
-      let isOwn = processes.pid(of: worker.name) == worker.pid
-      logger.warning(
-        "worker \(reason), and is \(isOwn ? "killed" : "forgotten")",
-        metadata: ["worker": "\(displayName(worker.name))"])
-      if isOwn { processes.kill(worker.name) }
-      // What becomes of a worker elsewhere is its network's or its operator's affair.
-      lose(worker, how: reason, isOwnFault: isOwn)
-    }
-    for process in processes.startTimes()
-    where now - process.started > WorkerTimes.introduction && workers[process.name] == nil {
-      logger.warning(
-        "worker process \(process.pid) does not answer, and is killed",
-        metadata: ["worker": "\(process.name)"])
-      processes.kill(process.name)
-    }
-  }
-
-  private func holdToLimits(_ worker: Worker, now: ContinuousClock.Instant) {
-    guard let work = worker.work, work.exceeded == nil else { return }
-    if let limit = configuration.limits.runTime, work.ranBefore + work.ran(until: now) > limit {
-      let sentence =
-        "it ran for longer than the limit 'run_time' of \(durationText(seconds: limit)): choose fewer 'frames' or 'steps' or a smaller 'size', or ask the operator to raise the limit"
-      workers[worker.name]?.work?.exceeded = sentence
-      tellToCancel(worker.name, because: "to be ended: \(sentence)", now)
-    }
-    if let limit = configuration.limits.workerMemory,
-      processes.pid(of: worker.name) == worker.pid,
-      let bytes = MemoryUse.privateBytes(of: worker.pid), bytes > limit
-    {
-      workers[worker.name]?.work?.exceeded =
-        "its worker took \(bytes >> 20) MiB, above the limit 'worker_memory' of \(limit >> 20) MiB: choose fewer 'frames' or a smaller 'size', or ask the operator to raise the limit"
-    }
   }
 }

@@ -65,6 +65,8 @@ final class Daemon {
   var mayDispatch = true
   /// Not before this is a job given to a worker.
   var dispatchAt: ContinuousClock.Instant?
+  /// When the first of the workers that rest may have a job again.
+  var restsEnd: ContinuousClock.Instant?
   /// The limit that keeps new work out at present, as it was reported.
   var holdsBack: Refusal?
   /// Connections that were refused so far, as far as they were reported.
@@ -184,6 +186,7 @@ final class Daemon {
     [
       nextTick, inbox?.nextDeadline, inbox == nil ? inboxRetryAt : nil, processes.nextStart,
       retryAt, watchers.nextEvent, pauses.values.min(), serviceManager.nextSign, dispatchAt,
+      restsEnd,
       readyClips.isEmpty || !mayClaim ? nil : .now, hasEnoughPending ? .now : nil,
     ].compactMap { $0 }.min() ?? nextTick
   }

@@ -91,6 +91,42 @@ import Testing
     #expect(try service.job(named: "ball")?.isQuarantined == false)
   }
 
+  @Test("a worker that cannot do a job leaves it to another one, and rests")
+  func unfitWorker() throws {
+    let service = try Service(workers: 0)
+    let unfit = try Stranger(service.folders.workerEndpoint, name: "a")
+    try unfit.say(#"{"type":"ready","pid":1,"threads":1,"spool":true}"#)
+    try service.eventually("it is known") { try service.workerStatuses().count == 1 }
+    let job = try service.submit("ball", Service.settings())
+    try service.eventually("it has the job") { try service.job(named: "ball")?.worker == "a" }
+    try unfit.say(
+      #"{"type":"failed","job":"\#(job.id)","error":"no such model here","may_pass":true,"reason":"worker_unfit"}"#
+    )
+    try service.eventually("the job waits") { try service.job(named: "ball")?.state == .queued }
+    usleep(300_000)
+    #expect(try service.job(named: "ball")?.state == .queued)
+    let fit = try Stranger(service.folders.workerEndpoint, name: "b")
+    try fit.say(#"{"type":"ready","pid":2,"threads":1,"spool":true}"#)
+    try service.eventually("another has it") { try service.job(named: "ball")?.worker == "b" }
+  }
+
+  @Test("a worker whose last words are not understood does not keep its job for ever")
+  func strangeOutcome() throws {
+    let service = try Service(workers: 0)
+    let worker = try Stranger(service.folders.workerEndpoint, name: "a")
+    try worker.say(#"{"type":"ready","pid":1,"threads":1,"spool":true}"#)
+    let job = try service.submit("ball", Service.settings())
+    for attempt in 1...2 {
+      try service.eventually("attempt \(attempt)") {
+        let job = try service.job(named: "ball")
+        return job?.attempts == attempt && job?.state == .running
+      }
+      try worker.say(#"{"type":"done","job":"\#(job.id)","figures":"of another version"}"#)
+    }
+    try service.eventually("it is not running") { try service.job(named: "ball")?.state == .queued }
+    #expect(service.log.contains("have the same version?"))
+  }
+
   @Test("an error bears the name of the request that it answers, however wrong that is")
   func errorNames() throws {
     let service = try Service(workers: 0)

@@ -151,6 +151,20 @@ import Testing
     }
   }
 
+  @Test("a root that cannot be written to stops the start with a sentence")
+  func unwritableRoot() throws {
+    let daemon = Process()
+    daemon.executableURL = Service.program("stemd")
+    daemon.arguments = ["--root", "/proc/stemd"]
+    let errors = Pipe()
+    daemon.standardError = errors
+    try daemon.run()
+    let said = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    daemon.waitUntilExit()
+    #expect(daemon.terminationStatus == 1)
+    #expect(said.contains("cannot make the folder /proc/stemd"), "\(said)")
+  }
+
   @Test("a clip below a submit folder is taken by its path; nothing else is")
   func submitByPath() throws {
     let folder = FileManager.default.temporaryDirectory.appending(
