@@ -147,6 +147,11 @@ extension Spool {
     for (clip, group) in Dictionary(grouping: records, by: \.clip).sorted(by: { $0.key < $1.key }) {
       do {
         let taken = try takeFiles(of: group)
+        for record in taken {
+          // Whoever wrote them need not have synced them.
+          try FileSystem.sync(sourcePath(of: record))
+          if let sidecar = sidecarPath(of: record) { try FileSystem.sync(sidecar) }
+        }
         accepted += taken
         dropped += group.filter { record in !taken.contains { $0.id == record.id } }
         results[clip] = ([], nil)
@@ -164,12 +169,7 @@ extension Spool {
     }
     guard !accepted.isEmpty || !dropped.isEmpty else { return results }
     // The renames must not come to the disk later than the word that they are done.
-    for record in accepted {
-      // Whoever wrote them need not have synced them.
-      try FileSystem.sync(sourcePath(of: record))
-      if let sidecar = sidecarPath(of: record) { try FileSystem.sync(sidecar) }
-      try FileSystem.syncFolder(folders.workFolder(record.jobID))
-    }
+    for record in accepted { try FileSystem.syncFolder(folders.workFolder(record.jobID)) }
     try FileSystem.syncFolder(folders.workPath)
     try FileSystem.syncFolder(folders.inboxPath)
     try store.update(accepted, deleting: dropped)

@@ -22,6 +22,12 @@ extension Spool {
       do {
         if let key = ClientKey(submission) {
           if let known = try store.record(client: key.client, key: key.key) {
+            guard submission.retryOf == nil || known.retryOf == submission.retryOf?.rawValue else {
+              throw Refusal(
+                .state,
+                "the key '\(displayName(key.key))' is that of job \(known.id), which repeats another one or none: choose another key"
+              )
+            }
             outcomes[index] = try known.job.map { .accepted($0, known: true) } ?? unfinished(known)
             continue
           }
@@ -219,12 +225,15 @@ extension Spool {
     } catch {
       // A commit that failed may yet be found in the store after a crash; its clips stay until the
       // next one has overwritten it.
-      refusedFolders += prepared.map { preparedFolder($0.record.jobID) }
+      let folders = prepared.map { preparedFolder($0.record.jobID) }
+      if JobStore.isFailedCommit(error) {
+        refusedFolders += folders
+      } else {
+        for folder in folders { try? FileSystem.removeAll(folder) }
+      }
       for (index, _) in prepared { outcomes[index] = .refused(Refusal(error)) }
       return
     }
-    for folder in refusedFolders { try? FileSystem.removeAll(folder) }
-    refusedFolders = []
     for (index, record) in prepared {
       // Where this fails, the job's first attempt does it, or the next start.
       try? nameFolder(of: record.jobID)
@@ -272,6 +281,15 @@ extension Spool {
     if try FileSystem.status(prepared) != nil {
       try FileSystem.move(prepared, to: folders.workFolder(id))
     }
+  }
+
+  /// Removes what was kept of requests whose commit failed, once another one has not.
+  /// - Throws: where that one fails, too.
+  public func removeRefused() throws {
+    guard !refusedFolders.isEmpty else { return }
+    try store.set(mode: store.mode)
+    for folder in refusedFolders { try FileSystem.removeAll(folder) }
+    refusedFolders = []
   }
 
   // MARK: After a crash

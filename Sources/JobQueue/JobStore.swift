@@ -242,6 +242,11 @@ public final class JobStore {
     return try database.write(body)
   }
 
+  /// Whether an error leaves open what the disk has of the transaction.
+  static func isFailedCommit(_ error: any Error) -> Bool {
+    (error as? DatabaseError)?.sql?.uppercased().hasPrefix("COMMIT") ?? false
+  }
+
   // MARK: Claims
 
   func record(_ id: JobID) throws -> JobRecord? {

@@ -16,6 +16,8 @@ public final class Spool {
   var idGenerator: JobIDGenerator
   /// Of requests that the store could not take, until it has taken others.
   var refusedFolders: [String] = []
+  /// Whether there are such: call `removeRefused` later.
+  public var hasRefusedFolders: Bool { !refusedFolders.isEmpty }
   private let lock: Int32
 
   /// Makes missing folders, takes the lock, opens the store.

@@ -42,12 +42,15 @@ public enum MessageCoding {
   }
 
   /// Whether a worker's message that could not be read would have been its last one about a job.
-  public static func isOutcome(_ frames: [Data]) -> Bool {
-    struct Kind: Decodable { var type: String }
+  public static func isOutcome(of job: JobID, _ frames: [Data]) -> Bool {
+    struct Kind: Decodable {
+      var type: String
+      var job: JobID
+    }
     guard frames.count >= 2, frames[1].count < 1 << 20,
-      let type = (try? decoder.decode(Kind.self, from: frames[1]))?.type
+      let kind = try? decoder.decode(Kind.self, from: frames[1])
     else { return false }
-    return ["done", "failed", "cancelled"].contains(type)
+    return kind.job == job && ["done", "failed", "cancelled"].contains(kind.type)
   }
 
   // Making them costs more than a small message does.

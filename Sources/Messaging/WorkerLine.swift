@@ -234,7 +234,10 @@ final class WorkerLine: Sendable {
 
     mutating func beat(for line: WorkerLine) throws {
       guard SuspendingClock.now >= nextBeat else { return }
-      let job = line.state.withLock { $0.currentIsForgotten ? nil : $0.current }
+      // Also what it has yet to begin, because a step of the job before takes its time to end.
+      let job = line.state.withLock {
+        ($0.currentIsForgotten ? nil : $0.current) ?? $0.assignments.first?.job
+      }
       _ = try socket.send(MessageCoding.frames(WorkerMessage.heartbeat(job: job)))
       nextBeat = .now + .seconds(Heartbeat.interval)
     }

@@ -50,7 +50,9 @@ struct List: ParsableCommand {
       print(try jsonText(jobs))
     } else {
       for job in jobs { print(job.line) }
-      if more, let first = jobs.first {
+    }
+    if more {
+      if let first = jobs.first {
         FileHandle.standardError.write(
           Data("There are earlier ones: --before \(first.id) shows them.\n".utf8))
       }

@@ -22,6 +22,10 @@ final class BackgroundWork: Sendable {
   private let syncs = DispatchQueue(label: "stemd.syncs", attributes: .concurrent)
   private let ended = Mutex<[(end: End, failure: (any Error)?)]>([])
   private let wakeUp: WakeUp
+  private let unfinished = Atomic(0)
+
+  /// Whether everything that was begun has been finished.
+  var isIdle: Bool { unfinished.load(ordering: .acquiring) == 0 }
 
   init() throws { wakeUp = try WakeUp() }
 
@@ -36,6 +40,7 @@ final class BackgroundWork: Sendable {
     end: @escaping ((any Error)?) -> Void
   ) {
     let end = End(call: end)
+    unfinished.add(1, ordering: .acquiringAndReleasing)
     (kind == .copy ? copies : syncs).async {
       var failure: (any Error)?
       do { try work() } catch { failure = error }
@@ -52,6 +57,9 @@ final class BackgroundWork: Sendable {
       ended = []
       return all
     }
-    for one in all { one.end.call(one.failure) }
+    for one in all {
+      one.end.call(one.failure)
+      unfinished.subtract(1, ordering: .acquiringAndReleasing)
+    }
   }
 }

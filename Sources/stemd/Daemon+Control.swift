@@ -79,8 +79,8 @@ extension Daemon {
       try cancel(try job(id, for: client), now)
       reply(.job(try job(id, for: client)), to: asker)
     case .retry(let id, let key, let priority):
-      _ = try job(id, for: client)
-      if let key, let known = try spool.store.job(client: client.name, key: key) {
+      let job = try job(id, for: client)
+      if let key, let known = try spool.store.job(client: job.client, key: key) {
         guard known.retryOf == id else {
           throw Refusal(
             .state,

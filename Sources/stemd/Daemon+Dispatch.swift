@@ -40,6 +40,7 @@ extension Daemon {
     } catch {
       logger.error("jobs cannot be dispatched: \(error)")
       dispatchAt = now + Self.retryPause
+      mayDispatch = true
       retryLater()
     }
   }
@@ -49,7 +50,10 @@ extension Daemon {
     var turns = turns
     var chosen: [(worker: Worker, job: Job)] = []
     for worker in idle {
-      guard let job = try spool.store.nextQueued(by: turns, excluding: excluded) else { break }
+      let impossible = unfit.filter { $0.value.contains(worker.name) }.map(\.key)
+      guard
+        let job = try spool.store.nextQueued(by: turns, excluding: excluded.union(impossible))
+      else { continue }
       excluded.insert(job.id)
       turns.began(client: job.client)
       chosen.append((worker, job))

@@ -21,6 +21,7 @@ extension Daemon {
 
   func endIfDrained() {
     guard mode == .draining, !isStopping, pendingSubmissions.isEmpty, unrecorded.isEmpty,
+      uploads.count == 0, background.isIdle,
       let counts = try? spool.store.countsByState(), counts[.running] == 0
     else { return }
     logger.notice("drained: no job runs; \(counts[.queued] ?? 0) are queued for the next start")

@@ -107,9 +107,10 @@ extension Daemon {
     if isQuarantined {
       logForJob(
         id, .error,
-        "quarantined after \(Self.mostFailures) attempts: 'stemctl retry \(id)' tries it again")
+        "quarantined: 'stemctl retry \(id)' tries it again")
     }
     furthest[id] = nil
+    unfit[id] = nil
     _ = try spool.store.finish(
       id, as: state, error: error, isQuarantined: isQuarantined, figures: figures)
     deliver(id)

@@ -53,7 +53,13 @@ extension Daemon {
       guard asker.client.isLocal else {
         throw Refusal(.forbidden, "'staged' is for clients on this machine: upload the clip")
       }
-      pending(.staged(name))
+      // A large one may take long to get to the disk.
+      let clip = ReadyClip(clip: name, sidecars: [])
+      if !name.contains("/"), let sync = spool.longSync(of: clip) {
+        inBackground(.sync, submission(request, .staged(name), asker.client), asker, sync)
+      } else {
+        pending(.staged(name))
+      }
     case .path(let path):
       guard asker.client.isOperator else {
         throw Refusal(.forbidden, "'path' is for operators: upload the clip")
@@ -161,6 +167,6 @@ extension Daemon {
       case .refused(let refusal): reply(.error(refusal), to: pending.asker)
       }
     }
-    if spool.hasUnfinishedClaims { retryLater() }
+    if spool.hasUnfinishedClaims || spool.hasRefusedFolders { retryLater() }
   }
 }

@@ -16,24 +16,27 @@ extension Daemon {
         to: logger, now: now)
       return
     }
+    guard mayWork(name, received, onSocket: socket) else {
+      workerComplaints.log(
+        "a worker elsewhere may not call itself \(displayName(name)): it is named after its key, or KEY/NAME, and not like one of this daemon's own",
+        to: logger, now: now)
+      return
+    }
+    let isKnown = workers[name]?.socket == socket
     let message: WorkerMessage
     let body: Data?
     do {
       (message, body) = try MessageCoding.message(WorkerMessage.self, from: received.frames)
     } catch {
-      if let work = workers[name]?.work, MessageCoding.isOutcome(received.frames) {
+      if isKnown, let job = workers[name]?.work?.assignment.job,
+        MessageCoding.isOutcome(of: job, received.frames)
+      {
         // It will say nothing more of the job.
-        ended(name, work.assignment.job, Self.notUnderstood, now)
+        ended(name, job, Self.notUnderstood, now)
       }
       workerComplaints.log(
         "a message of worker \(displayName(name)) is not understood: \(error)", to: logger, now: now
       )
-      return
-    }
-    guard mayWork(name, received, onSocket: socket) else {
-      workerComplaints.log(
-        "a worker elsewhere may not call itself \(displayName(name)): it is named after its key, or KEY/NAME, and not like one of this daemon's own",
-        to: logger, now: now)
       return
     }
     if case .ready(let pid, let threads, let spool) = message {
@@ -42,7 +45,7 @@ extension Daemon {
           name: name, pid: pid, threads: threads, socket: socket, seesSpool: spool, lastHeard: now),
         now: now)
     }
-    guard let worker = workers[name], worker.socket == socket else {
+    guard isKnown else {
       _ = send(.introduce, toName: name, onSocket: socket)
       return
     }
@@ -75,7 +78,7 @@ extension Daemon {
       if work.cancelled != nil { _ = send(.cancel(job: work.assignment.job), to: worker) }
       guard work.assignment.job != job, now - work.given > WorkerTimes.assignment else { return }
       guard work.timesGiven < WorkerTimes.mostAssignments else {
-        rest(name, now)
+        isUnfit(name, for: work.assignment.job, now)
         return ended(name, work.assignment.job, Self.notTaken, now)
       }
       workers[name]?.work?.timesGiven += 1
@@ -101,13 +104,14 @@ extension Daemon {
       guard holds(name, job, now), let line = workers[name]?.work?.nextLogLine(text) else { return }
       logForJob(job, level, line, worker: displayName(name))
     case .done(let job, let figures):
+      workers[name]?.unfitInRow = 0
       ended(
         name, job, isEdited(name) ? .done(figures.withoutNonsense) : Self.nothingDelivered, now)
     case .failed(let job, let error, let mayPass, let reason):
-      if reason == .workerUnfit { rest(name, now) }
+      if reason == .workerUnfit, holds(name, job, now) { isUnfit(name, for: job, now) }
       ended(
         name, job,
-        failure(String(error.prefix(Worker.Work.longestText)), mayPass: mayPass, reason), now)
+        failure(Worker.Work.shortened(error), mayPass: mayPass, reason), now)
     case .cancelled(let job):
       let exceeded = workers[name]?.work?.exceeded
       ended(name, job, exceeded.map { .failed($0) } ?? .cancelled, now)
@@ -130,8 +134,6 @@ extension Daemon {
 
   private func introduced(_ worker: Worker, now: ContinuousClock.Instant) {
     let name = worker.name
-    var worker = worker
-    worker.restsUntil = workers[name]?.restsUntil
     if let known = workers[name], known.pid != worker.pid || known.socket != worker.socket {
       lose(known, how: "was replaced by process \(worker.pid)", isOwnFault: false)
     }
@@ -141,6 +143,8 @@ extension Daemon {
     }
     if workers[name] == nil {
       workers[name] = worker
+      // It may be another one by now.
+      for job in unfit.keys { unfit[job]?.remove(name) }
       mayDispatch = true
       logger.info(
         "worker ready as process \(worker.pid) with \(worker.threads) threads",
@@ -180,14 +184,15 @@ extension Daemon {
       })
   }
 
-  private static var notTaken: Outcome {
-    .attemptFailed(
-      "its worker did not take it", sentence: { "its workers did not take it, \($0) times" })
-  }
+  private static var notTaken: Outcome { .unfit("it did not take it") }
 
-  /// Lets the others have the jobs for a while.
-  private func rest(_ name: String, _ now: ContinuousClock.Instant) {
-    workers[name]?.restsUntil = now + WorkerTimes.rest
+  /// Lets others have the job; and all jobs for a while, where it is not this one alone.
+  private func isUnfit(_ name: String, for job: JobID, _ now: ContinuousClock.Instant) {
+    unfit[job, default: []].insert(name)
+    workers[name]?.unfitInRow += 1
+    if (workers[name]?.unfitInRow ?? 0) >= WorkerTimes.mostUnfit {
+      workers[name]?.restsUntil = now + WorkerTimes.rest
+    }
     mayDispatch = true
   }
 

@@ -65,6 +65,8 @@ final class Daemon {
   var mayDispatch = true
   /// Not before this is a job given to a worker.
   var dispatchAt: ContinuousClock.Instant?
+  /// Workers that said they cannot do a job.
+  var unfit: [JobID: Set<String>] = [:]
   /// When the first of the workers that rest may have a job again.
   var restsEnd: ContinuousClock.Instant?
   /// The limit that keeps new work out at present, as it was reported.
@@ -269,6 +271,7 @@ final class Daemon {
       unrecorded[job] = nil
       conclude(job, ended.outcome, ended.attempt)
     }
+    attempt("clips of refused requests cannot be removed") { try spool.removeRefused() }
     attempt("claims cannot be completed") {
       let (jobs, problems) = try spool.resumeClaims()
       for problem in problems { logger.warning("\(problem)") }

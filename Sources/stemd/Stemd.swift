@@ -133,7 +133,9 @@ struct Stemd: ParsableCommand {
       let asked = configuration.limits.connections.map { ConnectionCeiling.descriptorsInUse + $0 }
       let ceiling = min(most, asked ?? most)
       // A quarter is for this machine's own programs, whoever comes over the network.
-      ConnectionCeiling.set(descriptors: ceiling, remote: ceiling - (ceiling / 4))
+      let own = ConnectionCeiling.descriptorsInUse
+      ConnectionCeiling.set(
+        descriptors: ceiling, remote: own + (ceiling - own) - (ceiling - own) / 4)
       try daemon.run()
     } catch {
       logger.critical("\(error)")

@@ -13,7 +13,9 @@ struct Worker {
   /// Whether it sees the spool's files itself.
   let seesSpool: Bool
   var lastHeard: ContinuousClock.Instant
-  /// Until when it gets no job, because it could not do the last one.
+  /// Jobs in a row that it could not do.
+  var unfitInRow = 0
+  /// Until when it gets no job, because it could not do the last ones.
   var restsUntil: ContinuousClock.Instant?
   var work: Work?
 
@@ -37,16 +39,21 @@ struct Worker {
     /// The limit that it exceeded, as a sentence.
     var exceeded: String?
 
-    /// Characters of a worker's sentence, and lines of its log, beyond which nobody reads.
+    /// Scalars of a worker's sentence, and lines of its log, beyond which nobody reads.
     static let longestText = 4000
     private static let mostLogLines = 10_000
+
+    /// By scalars: a Character may hold any number of them.
+    static func shortened(_ text: String) -> String {
+      String(String.UnicodeScalarView(text.unicodeScalars.prefix(longestText)))
+    }
 
     /// The line as it is to be logged; `nil` beyond a number of them.
     mutating func nextLogLine(_ text: String) -> String? {
       logLines += 1
       guard logLines <= Self.mostLogLines else { return nil }
       return logLines < Self.mostLogLines
-        ? String(text.prefix(Self.longestText)) : "further lines of this attempt are not logged"
+        ? Self.shortened(text) : "further lines of this attempt are not logged"
     }
 
     func ran(until now: ContinuousClock.Instant) -> Double { (now - began) / .seconds(1) }
@@ -71,7 +78,8 @@ enum WorkerTimes {
   static let assignment = Duration.seconds(3)
   /// A worker that does not take its job when it was given to it so often will not.
   static let mostAssignments = 5
-  /// How long a worker gets no job that could not do one.
+  /// A worker that could not do so many jobs in a row gets none for a while: it is not the jobs.
+  static let mostUnfit = 2
   static let rest = Duration.seconds(60)
   static let stop = Duration.seconds(5)
   static let restartPauses = Duration.milliseconds(100)...Duration.seconds(30)

@@ -140,7 +140,7 @@ import Testing
     #expect(folder.content("outbox/c/source.mp4") == "the clip")
   }
 
-  @Test("a store that fails refuses the whole group; nothing is left of it once the store works")
+  @Test("a store that fails refuses the whole group, and nothing is left of it")
   func failingStore() throws {
     let database = try DatabaseQueue(path: folder.path("state/jobs.sqlite"))
     try database.write {
@@ -156,8 +156,7 @@ import Testing
       }
       #expect(refusal.code == .unavailable && refusal.description.contains("disk full"))
     }
-    // A commit that failed may turn up after a crash: until then its clips are kept.
-    #expect(folder.names("work").count == 2)
+    #expect(folder.names("work").isEmpty)
     try database.write { try $0.execute(sql: "DROP TRIGGER full") }
     let job = try test.spool.submit(one: submission()).job
     #expect(folder.names("work") == [job.id.rawValue])
@@ -171,6 +170,46 @@ import Testing
     try test.restart()
     #expect(try test.spool.submit(one: submission(key: "k")).job.id == job.id)
     #expect(folder.content("work/\(job.id)/source.mp4") == "the clip")
+  }
+
+  @Test("one staged clip that cannot be read is refused alone, and stays where it is")
+  func unreadableStagedClip() throws {
+    folder.drop("inbox/.good.part", "the clip")
+    mkfifo(folder.path("inbox/.pipe.part"), 0o600)
+    folder.drop("inbox/.bad.part", "the clip")
+    // Root may read everything: a lease that another process holds refuses also it.
+    let descriptor = open(folder.path("inbox/.bad.part"), O_RDWR)
+    defer { close(descriptor) }
+    let outcomes = test.spool.submit(
+      [".good.part", ".pipe.part", ".bad.part"].map {
+        var submission = submission()
+        submission.clip = .staged($0)
+        return submission
+      })
+    guard case .accepted(let job, false) = outcomes[0], case .refused = outcomes[1],
+      case .refused(let refusal) = outcomes[2]
+    else {
+      Issue.record("\(outcomes)")
+      return
+    }
+    #expect(refusal.code == .state && refusal.description.contains("written to"))
+    #expect(folder.content("work/\(job.id)/source.mp4") == "the clip")
+    #expect(folder.names("inbox") == [".bad.part", ".pipe.part"])
+    #expect(!test.spool.hasUnfinishedClaims)
+  }
+
+  @Test("a key that another job has is refused for a retry")
+  func retryWithForeignKey() throws {
+    let failed = try test.spool.submit(one: submission(key: "mine")).job
+    _ = try test.finish(failed.id, as: .failed, error: "no")
+    _ = try test.spool.deliver(failed.id)
+    let refused = refusal(
+      try test.spool.retrySubmission(of: failed.id, key: "mine", priority: nil))
+    #expect(refused?.code == .state)
+    let retry = try test.spool.retrySubmission(of: failed.id, key: "again", priority: nil)
+    let first = try test.spool.submit(one: retry)
+    let second = try test.spool.submit(one: retry)
+    #expect(!first.known && second.known && first.job.id == second.job.id)
   }
 
   @Test("a job that ends before its folder could be named is delivered with its clip")

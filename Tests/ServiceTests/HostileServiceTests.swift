@@ -108,6 +108,11 @@ import Testing
     let fit = try Stranger(service.folders.workerEndpoint, name: "b")
     try fit.say(#"{"type":"ready","pid":2,"threads":1,"spool":true}"#)
     try service.eventually("another has it") { try service.job(named: "ball")?.worker == "b" }
+    // It was this one job: others it may do.
+    try service.submit("second", Service.settings())
+    try service.eventually("it has another job") {
+      try service.job(named: "second")?.worker == "a"
+    }
   }
 
   @Test("a worker whose last words are not understood does not keep its job for ever")
