@@ -30,7 +30,7 @@ def send(request, *content):
 
 def receive():
     if not socket.poll(10_000):
-        sys.exit("no answer within 10 seconds: run it again, it is the same job then")
+        sys.exit(f"no answer: is stemd running at {options.connect}, and this key allowed? Once more gives the same job")
     _, answer, *content = socket.recv_multipart()
     answer = json.loads(answer)
     if answer["type"] == "error":

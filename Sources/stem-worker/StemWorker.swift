@@ -134,6 +134,13 @@ struct StemWorker: ParsableCommand {
         throw MessagingError(
           "The scratch folder \(folder) does not belong to this user: choose another --scratch.")
       }
+      // Held for this process's life.
+      let lock = open(folder + "/lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+      guard lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+        throw MessagingError(
+          "The scratch folder \(folder) is used by another worker of this name: choose another --name or --scratch."
+        )
+      }
       return folder
     }
   }

@@ -65,6 +65,13 @@ struct Edit: ParsableCommand {
       line.show(progress.text, milestone: progress.stage.rawValue)
     }
     defer { line.finish() }
+    // Not after hours of work.
+    let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path(
+      percentEncoded: false)
+    guard access(folder, W_OK | X_OK) == 0 else {
+      throw CommandFailure(
+        "The edited mp4 cannot be put into \(folder): \(String(cString: strerror(errno))).")
+    }
     show(EditProgress(stage: .load, step: 0, steps: 1, frames: 0))
     let edit = try ClipEdit(
       model: try StableDiffusionModel(folder: modelFolder(settings.model)), settings: settings,

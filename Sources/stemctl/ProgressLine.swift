@@ -58,7 +58,7 @@ struct ProgressLine {
     case .failed:
       throw CommandFailure(
         (job.error ?? "The job failed.")
-          + (outbox == nil ? "" : folder.map { " Its log is in \($0)." } ?? ""))
+          + (outbox == nil ? "" : folder.map { "; its log is in \($0)" } ?? ""))
     case .cancelled:
       throw CommandFailure("The job was cancelled.")
     case .queued, .running:

@@ -9,7 +9,9 @@ struct Retry: ParsableCommand {
   @Argument(help: "The job's id.")
   var job: JobID
 
-  @Option(help: "-100 to 100; the greater ones begin first. (default: the job's)")
+  @Option(
+    parsing: .unconditional, help: "-100 to 100; the greater ones begin first. (default: the job's)"
+  )
   var priority: Int?
 
   @Option(help: "Your own name for the new job: repeating again under the same one makes no other.")

@@ -14,7 +14,7 @@ struct Submit: ParsableCommand {
   @OptionGroup(title: "The edit")
   var edit: SettingsOptions
 
-  @Option(help: "-100 to 100; the greater ones begin first.")
+  @Option(parsing: .unconditional, help: "-100 to 100; the greater ones begin first.")
   var priority = 0
 
   @Option(help: "Your own name for the job: submitting again under the same one makes no other.")

@@ -59,7 +59,7 @@ struct Configuration: Equatable {
     do {
       root = try Yams.compose(yaml: yaml)
     } catch {
-      throw ConfigurationError("\(displayName(name)) is not YAML: \(displayLine("\(error)"))")
+      throw ConfigurationError(Self.sentence(of: error, in: name))
     }
     guard let root, root != Node("", Tag(.null)) else { return }
     try Entries(root, name, within: nil).each { key, entry in
@@ -78,6 +78,19 @@ struct Configuration: Equatable {
       default: return false
       }
       return true
+    }
+  }
+}
+
+extension Configuration {
+  fileprivate static func sentence(of error: any Error, in name: String) -> String {
+    switch error as? YamlError {
+    case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+      .composer(_, let problem, let mark, _):
+      "\(displayName(name)), line \(mark.line) or the one before it, is not YAML: \(displayLine(problem)); write lines such as 'workers: 2'"
+    case .duplicatedKeysInMapping(let duplicates, let context):
+      "\(displayName(name)), line \(context.mark.line): the key '\(displayName(duplicates.first ?? ""))' stands there twice: keep one of them"
+    default: "\(displayName(name)) is not YAML"
     }
   }
 }

@@ -57,7 +57,9 @@ extension Daemon {
     for worker in workers.values {
       holdToLimits(worker, now: now)
       let reason: String
-      if now - worker.lastHeard > WorkerTimes.silence {
+      if let key = worker.key, !isAllowed(key) {
+        reason = "had its key revoked"
+      } else if now - worker.lastHeard > WorkerTimes.silence {
         reason = "was silent for \(Int(WorkerTimes.silence / .seconds(1))) s"
       } else if let cancelled = worker.work?.cancelled, now - cancelled > WorkerTimes.cancellation {
         reason = "did not cancel its job within \(Int(WorkerTimes.cancellation / .seconds(1))) s"

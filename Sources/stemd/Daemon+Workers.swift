@@ -18,7 +18,9 @@ extension Daemon {
     }
     guard mayWork(name, received, onSocket: socket) else {
       workerComplaints.log(
-        "a worker elsewhere may not call itself \(displayName(name)): it is named after its key, or KEY/NAME, and not like one of this daemon's own",
+        received.key.map(isAllowed) ?? false
+          ? "a worker elsewhere may not call itself \(displayName(name)): it is named after its key, or KEY/NAME, and not like one of this daemon's own"
+          : "worker \(displayName(name)) speaks with a key that is not allowed any more",
         to: logger, now: now)
       return
     }
@@ -42,7 +44,8 @@ extension Daemon {
     if case .ready(let pid, let threads, let spool) = message {
       return introduced(
         Worker(
-          name: name, pid: pid, threads: threads, socket: socket, seesSpool: spool, lastHeard: now),
+          name: name, pid: pid, threads: threads, socket: socket, seesSpool: spool,
+          key: received.key, lastHeard: now),
         now: now)
     }
     guard isKnown else {

@@ -123,10 +123,25 @@ final class Daemon {
     logger.notice(
       "stemd \(Stemd.version) serves \(displayName(spool.folders.rootPath)); workers: \(configuration.workers), jobs queued: \(counts[.queued] ?? 0)\(paused)"
     )
+    warnOfMissingFolders()
     retryLater(.zero)
     serviceManager.tell("READY=1")
     while !isStopping { try turn() }
     try stop()
+  }
+
+  /// What is no reason not to start, but will make jobs fail: it may come by and by.
+  private func warnOfMissingFolders() {
+    do {
+      _ = try models.folder(named: nil)
+    } catch {
+      logger.warning("jobs that name no model will fail: \(error)")
+    }
+    for folder in configuration.submitFolders where access(folder, R_OK | X_OK) != 0 {
+      logger.warning(
+        "no clip can be named below \(displayName(folder)), which 'submit_folders' lists: \(String(cString: strerror(errno)))"
+      )
+    }
   }
 
   private func turn() throws {

@@ -12,6 +12,8 @@ struct Worker {
   let socket: Int
   /// Whether it sees the spool's files itself.
   let seesSpool: Bool
+  /// What it is known by, on another machine.
+  var key: PeerKey?
   var lastHeard: ContinuousClock.Instant
   /// Jobs in a row that it could not do.
   var unfitInRow = 0

@@ -267,7 +267,7 @@ import Testing
     #expect(failed.status == 1)
     #expect(
       failed.errors
-        == "Error: The clip is no video\\u{1B}[2J. Its log is in \(folders.outbox.path(percentEncoded: false))clip.\n"
+        == "Error: The clip is no video\\u{1B}[2J.; its log is in \(folders.outbox.path(percentEncoded: false))clip\n"
     )
     #expect(!failed.output.unicodeScalars.contains("\u{1B}"))
     let cancelled = try stemctl("watch", "cancelled")

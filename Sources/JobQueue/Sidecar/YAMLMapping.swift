@@ -69,7 +69,9 @@ private func sentence(of error: YamlError) -> String {
     .parser(let context, let problem, let mark, _),
     .composer(let context, let problem, let mark, _):
     let during = context.map { " " + $0.text.trimmingPrefix { $0 == " " } } ?? ""
-    return "the sidecar is not YAML, line \(mark.line): \(problem)\(during)"
+    // The likeliest mistake: a colon in a prompt.
+    let hint = problem.contains("mapping values") ? "; put a text that holds a colon in quotes" : ""
+    return "the sidecar is not YAML, line \(mark.line): \(problem)\(during)\(hint)"
   case .reader(let problem, _, _, _): return "the sidecar is not YAML: \(problem)"
   case .duplicatedKeysInMapping(let duplicates, let context):
     return

@@ -33,6 +33,11 @@ public enum KeyFile {
   public static func publicKey(textOrPath text: String) throws -> String {
     if CurveKeyPair.isKey(text) { return text }
     guard exists(text) else {
+      if text.contains("/") || text.hasSuffix(".public") {
+        throw MessagingError(
+          "There is no key file “\(displayName(text))”: copy it here from the machine where it was made."
+        )
+      }
       throw MessagingError(
         "“\(displayName(text))” is neither a public key (40 characters of Z85) nor a file that holds one."
       )

@@ -140,7 +140,10 @@ final class WorkerLine: Sendable {
           if !link.silenceIsNoted {
             note(
               .warning,
-              "stemd has not been heard for \(Int(silence)) s at \(endpoint): still trying")
+              "stemd has not been heard for \(Int(silence)) s at \(endpoint): still trying"
+                + (endpoint.hasPrefix("tcp://")
+                  ? "; is it running, is this worker's key allowed there, and is the worker named after it?"
+                  : ""))
           }
           link = try Link(self, context, after: link)
         }

@@ -25,6 +25,11 @@ struct KeysAllow: ParsableCommand {
   var root: RootOption
 
   func run() throws {
+    guard !publicKey.hasSuffix(".secret") else {
+      throw CommandFailure(
+        "\(publicKey) is a secret key, which stays with its owner: allow the .public file beside it."
+      )
+    }
     let key = try KeyFile.publicKey(textOrPath: publicKey)
     let folder = KeyFolder(root.folders)
     try folder.allow(PeerKey(role: role, name: name, publicKey: key))
