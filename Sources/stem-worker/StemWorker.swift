@@ -89,6 +89,8 @@ struct StemWorker: ParsableCommand {
       logger[metadataKey: "worker"] = "\(name)"
 
       let seesSpool = sharedSpool.map { $0 == .sharedSpool } ?? endpoint.hasPrefix("ipc://")
+      // Before a predecessor of this name would be taken over.
+      let scratch = seesSpool ? nil : try scratchFolder()
       var address = DaemonAddress(endpoint: endpoint)
       if let serverKey, let key {
         address = try DaemonAddress(remote: endpoint, serverKey: serverKey, keyFile: key)
@@ -103,14 +105,13 @@ struct StemWorker: ParsableCommand {
           _exit(EXIT_SUCCESS)
         })
       logger.info("working for \(endpoint)")
-      let remoteFolders =
-        seesSpool
-        ? nil
-        : RemoteJobFolders(
-          connection: connection, scratch: try scratchFolder(),
+      let remoteFolders = scratch.map { scratch in
+        RemoteJobFolders(
+          connection: connection, scratch: scratch,
           models: ModelFolders(
             path: models ?? ModelFolders.defaultPath(), defaultName: ModelFolders.ownModel),
           cacheBytes: 10 << 30)
+      }
       WorkerLoop(
         connection: connection,
         performer: EditPerformer(threads: threads, remoteFolders: remoteFolders)

@@ -45,6 +45,16 @@ import Testing
     #expect(try keys("list").output == "")
   }
 
+  @Test("a secret key is not taken for a public one, and a file that is not there is named")
+  func secretKey() throws {
+    _ = try keys("new", "alice", "--folder", home.path(""))
+    let secret = try keys("allow", "alice", "--as", "client", home.path("alice.secret"))
+    #expect(secret.status == 1 && secret.errors.contains("allow the .public file beside it"))
+    let missing = try keys("allow", "alice", "--as", "client", home.path("bob.public"))
+    #expect(missing.status == 1 && missing.errors.contains("There is no key file"))
+    #expect(try keys("list").output == "")
+  }
+
   @Test("the daemon's key is made once and printed alone")
   func server() throws {
     let first = try keys("server")

@@ -241,6 +241,29 @@ import Testing
     process.waitUntilExit()
   }
 
+  @Test("two workers of one name do not share a scratch folder")
+  func sharedScratch() throws {
+    let arguments = [
+      "run", "--endpoint", folder.endpoint(), "--name", "w", "--no-shared-spool", "--scratch",
+      folder.path(""),
+    ]
+    let first = Process()
+    first.executableURL = Program.url("stem-worker")
+    first.arguments = arguments
+    try first.run()
+    defer {
+      first.terminate()
+      first.waitUntilExit()
+    }
+    #expect(try next() == .ready(pid: first.processIdentifier, threads: processors, spool: false))
+    #expect(
+      eventually { FileManager.default.fileExists(atPath: folder.path("stem-worker-w/lock")) })
+    let second = try Program.run("stem-worker", arguments)
+    #expect(second.status == 1 && second.errors.contains("is used by another worker of this name"))
+  }
+
+  private var processors: Int { ProcessInfo.processInfo.activeProcessorCount }
+
   @Test("a worker whose parent is gone already does not begin")
   func lateBirth() throws {
     let outcome = try Program.run(
