@@ -31,6 +31,17 @@ import Testing
     return ids
   }
 
+  @Test("a job that runs whenever the daemon dies is tried again, however often that is")
+  func daemonDeaths() throws {
+    let job = try test.claim()[0]
+    for _ in 1...30 {
+      _ = try test.spool.store.start(job.id, worker: "w")
+      try test.restart()
+    }
+    #expect(try test.spool.store.job(job.id)?.state == .queued)
+    #expect(try test.spool.store.interruptions(of: job.id) == 0)
+  }
+
   @Test("a claim cut off after any of its steps is completed", arguments: 0...7)
   func claimCutOff(after steps: Int) throws {
     let ids = try beginClaim(["c.txt", "c.2.txt"])

@@ -26,7 +26,8 @@ extension Spool {
           _ = try store.finish(record.jobID, as: .cancelled, now: now)
           return
         }
-        _ = try store.requeue(record.jobID, failed: false, interrupted: true)
+        // The daemon opens no video: its end says nothing about the job, and does not count.
+        _ = try store.requeue(record.jobID, failed: false)
         try? log(
           "the daemon stopped while it ran; it is queued again", level: "warning",
           job: record.jobID)
