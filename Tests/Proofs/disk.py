@@ -1,5 +1,6 @@
 """Reads what strace wrote, and judges the order in which files were written, synced and named."""
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -158,7 +159,8 @@ class Disk:
             for place in self.below(places, source):
                 places[target + place[len(source) :]] = places[place] if is_link else places.pop(place)
         # A prepared job has either name after a crash, and the daemon knows both.
-        is_prepared = target.replace("/work/", "/work/.new-") == source
+        folder, _, job = target.rpartition("/")
+        is_prepared = f"{folder}/.new-{job}" == source
         if not is_prepared:
             self.named[target] = call.line
 
@@ -182,7 +184,8 @@ class Disk:
         if '"type":"job"' in text:
             self.counts["answers"] += 1
             for job in set(re.findall(r'"id":"(\w{13})"', text)):
-                places = [p for p in self.below(self.named, f"{self.root}/work/{job}") if re.fullmatch(r"(source|sidecar)(\.[^/]+)?", p.rpartition("/")[2]) or p.endswith(job)]
+                folder = os.path.join(self.root, "work", job)
+                places = [p for p in self.below(self.named, folder) if re.fullmatch(r"(source|sidecar)(\.[^/]+)?", p.rpartition("/")[2]) or p == folder]
                 for path in places:
                     if not self.is_name_synced(path) or not self.is_synced(path):
                         self.violation(call.line, f"job {job} is answered before {self.within(path)} is synced")
