@@ -162,6 +162,27 @@ import Testing
     #expect(folder.names("work") == [job.id.rawValue])
   }
 
+  @Test(
+    "clips of a commit that failed, and may turn up after a crash, are kept until another works")
+  func failedCommit() throws {
+    let database = try DatabaseQueue(path: folder.path("state/jobs.sqlite"))
+    // What is wrong shows only when the transaction is to be committed.
+    try database.write {
+      try $0.execute(
+        sql: """
+          CREATE TABLE parent (id TEXT PRIMARY KEY);
+          CREATE TABLE child (parent TEXT REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
+          CREATE TRIGGER orphan AFTER INSERT ON job BEGIN INSERT INTO child VALUES ('none'); END;
+          """)
+    }
+    #expect(refusal(submission())?.code == .unavailable)
+    #expect(folder.names("work").count == 1 && test.spool.hasRefusedFolders)
+    try database.write { try $0.execute(sql: "DROP TRIGGER orphan") }
+    try test.spool.removeRefused()
+    #expect(folder.names("work").isEmpty && !test.spool.hasRefusedFolders)
+    #expect(try test.spool.store.jobs().isEmpty)
+  }
+
   @Test("a commit that was told as failed, and turns up after a crash, has its clip")
   func lateCommit() throws {
     let job = try test.spool.submit(one: submission(key: "k")).job
