@@ -6,8 +6,8 @@ import Messaging
 
 /// The service: one thread, one loop over everything that can happen.
 ///
-/// The rest of its behaviour stands in extensions: `Daemon+Inbox` (claims), `Daemon+Workers`
-/// (dispatch and outcomes), `Daemon+Control` (clients).
+/// The rest of its behaviour stands in extensions, each named after its concern: `Daemon+Inbox`
+/// (claims), `Daemon+Control` (clients' requests), `Daemon+Dispatch` (whose job is next) …
 final class Daemon {
   /// Between two attempts at something that failed for a reason outside (disk full, outbox not
   /// writable).

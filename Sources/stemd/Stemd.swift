@@ -130,12 +130,10 @@ struct Stemd: ParsableCommand {
             ?? max(
               1, ProcessInfo.processInfo.activeProcessorCount / max(1, configuration.workers))),
         configuration: configuration, signals: signals, logger: logger)
-      let asked = configuration.limits.connections.map { ConnectionCeiling.descriptorsInUse + $0 }
-      let ceiling = min(most, asked ?? most)
-      // A quarter is for this machine's own programs, whoever comes over the network.
       let own = ConnectionCeiling.descriptorsInUse
-      ConnectionCeiling.set(
-        descriptors: ceiling, remote: own + (ceiling - own) - (ceiling - own) / 4)
+      let ceiling = min(most, configuration.limits.connections.map { own + $0 } ?? most)
+      // A quarter is for this machine's own programs, whoever comes over the network.
+      ConnectionCeiling.set(descriptors: ceiling, remote: ceiling - (ceiling - own) / 4)
       try daemon.run()
     } catch {
       logger.critical("\(error)")
