@@ -80,13 +80,7 @@ extension Daemon {
       reply(.job(try job(id, for: client)), to: asker)
     case .retry(let id, let key, let priority):
       let job = try job(id, for: client)
-      if let key, let known = try spool.store.job(client: job.client, key: key) {
-        guard known.retryOf == id else {
-          throw Refusal(
-            .state,
-            "the key '\(displayName(key))' is that of job \(known.id), which does not repeat \(id): choose another"
-          )
-        }
+      if let key, let known = try spool.knownJob(client: job.client, key: key, retryOf: id) {
         return reply(.job(known, known: true), to: asker)
       }
       try acceptsJobs()
@@ -190,13 +184,10 @@ extension Daemon {
         [address.peer] + MessageCoding.frames(reply, body: body))
     } catch {
       controlComplaints.log("a reply cannot be sent: \(error)", to: logger, now: .now)
-      guard case .event = reply.reply else {
-        // Whoever asked is not to wait in vain.
-        let refusal = NamedReply(.error(Refusal(.unavailable, "\(error)")), id: reply.id)
-        _ = try? controlSockets[address.socket].send(
-          [address.peer] + MessageCoding.frames(refusal))
-        return false
-      }
+      if case .event = reply.reply { return false }
+      // Whoever asked is not to wait in vain.
+      let refusal = NamedReply(.error(Refusal(.unavailable, "\(error)")), id: reply.id)
+      _ = try? controlSockets[address.socket].send([address.peer] + MessageCoding.frames(refusal))
       return false
     }
   }

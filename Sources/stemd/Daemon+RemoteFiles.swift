@@ -34,11 +34,6 @@ extension Daemon {
   ) {
     guard let worker = workers[name] else { return }
     do {
-      guard bytes >= 1, (0...bytes).contains(offset), part.count <= bytes - offset else {
-        throw Refusal(
-          .malformed, "'bytes' takes a whole number from 1 up, and 'offset' one below it")
-      }
-      try spool.checkSpace(for: Int64(offset == 0 ? bytes : part.count))
       let stored = try spool.keepForWorker(part, at: offset, of: bytes, in: file, of: job)
       _ = send(.stored(job: job, file: file, offset: stored), to: worker)
     } catch {

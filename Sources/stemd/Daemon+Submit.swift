@@ -30,7 +30,7 @@ extension Daemon {
       pendingSubmissions.append(
         PendingSubmission(submission: submission(request, clip, asker.client), asker: asker))
     }
-    if let key = request.key, let known = try spool.store.job(client: asker.client.name, key: key) {
+    if let key = request.key, let known = try spool.knownJob(client: asker.client.name, key: key) {
       return reply(.job(known, known: true), to: asker)
     }
     try acceptsJobs()

@@ -255,6 +255,39 @@ enum FileSystem {
     return Array(bytes[..<filled])
   }
 
+  /// - Returns: at most `length` bytes of a regular file from `offset` on, and the file's size.
+  static func readPart(_ path: String, offset: Int, length: Int) throws -> (bytes: Data, size: Int)
+  {
+    let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError("open", path) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      throw FileError("open", path, code: EINVAL)
+    }
+    let size = Int(status.st_size)
+    var bytes = Data(count: offset < 0 || offset >= size ? 0 : min(length, size - offset))
+    var filled = 0
+    while filled < bytes.count {
+      let count = bytes.withUnsafeMutableBytes {
+        pread(descriptor, $0.baseAddress! + filled, $0.count - filled, off_t(offset + filled))
+      }
+      guard count >= 0 else {
+        if errno == EINTR { continue }
+        throw FileError("read", path)
+      }
+      if count == 0 { break }
+      filled += count
+    }
+    return (bytes.prefix(filled), size)
+  }
+
+  /// Whether a name leads to nothing but a file of a folder.
+  static func isPlainName(_ name: String) -> Bool {
+    !name.isEmpty && name != "." && name != ".." && name.utf8.count <= 255
+      && !name.utf8.contains(0x2f) && !name.utf8.contains(0)
+  }
+
   /// Puts a file's content on the disk.
   static func sync(_ path: String) throws { try sync(path, flags: O_NOFOLLOW | O_NONBLOCK) }
 

@@ -21,14 +21,10 @@ extension Spool {
     for (index, submission) in submissions.enumerated() {
       do {
         if let key = ClientKey(submission) {
-          if let known = try store.record(client: key.client, key: key.key) {
-            guard submission.retryOf == nil || known.retryOf == submission.retryOf?.rawValue else {
-              throw Refusal(
-                .state,
-                "the key '\(displayName(key.key))' is that of job \(known.id), which repeats another one or none: choose another key"
-              )
-            }
-            outcomes[index] = try known.job.map { .accepted($0, known: true) } ?? unfinished(known)
+          if let job = try knownJob(
+            client: key.client, key: key.key, retryOf: submission.retryOf)
+          {
+            outcomes[index] = .accepted(job, known: true)
             continue
           }
           if let first = indexByKey.updateValue(index, forKey: key) {
@@ -98,17 +94,30 @@ extension Spool {
     }
   }
 
-  private func unfinished(_ record: JobRecord) throws -> SubmissionOutcome {
-    throw Refusal(
-      .unavailable,
-      "'\(displayName(record.sourceName))' is kept and queued as job \(record.id) by itself once the disk allows it: ask again later"
-    )
+  /// What an earlier request of the client made under the same key.
+  /// - Parameter retryOf: what the request at hand is to repeat: another job is no answer to that.
+  /// - Throws: `Refusal`
+  public func knownJob(client: String, key: String, retryOf: JobID? = nil) throws -> Job? {
+    guard let known = try store.record(client: client, key: key) else { return nil }
+    guard retryOf == nil || known.retryOf == retryOf?.rawValue else {
+      throw Refusal(
+        .state,
+        "the key '\(displayName(key))' is that of job \(known.id), which repeats another one or none: choose another key"
+      )
+    }
+    guard let job = known.job else {
+      throw Refusal(
+        .unavailable,
+        "'\(displayName(known.sourceName))' is kept and queued as job \(known.id) by itself once the disk allows it: ask again later"
+      )
+    }
+    return job
   }
 
   /// What is wrong with a request, whatever its clip will be.
   /// - Throws: `Refusal`, `SidecarError`
   public func checkRequest(_ submission: Submission) throws {
-    guard Self.isPlainName(submission.name), !DroppedName.isTemporary(submission.name) else {
+    guard FileSystem.isPlainName(submission.name), !DroppedName.isTemporary(submission.name) else {
       throw Refusal(
         .malformed,
         "'\(displayName(submission.name))' cannot name a clip: give a plain file name that is no temporary one"
@@ -134,7 +143,7 @@ extension Spool {
       try checkSpace(for: Int64(data.count))
     case .upload, .linked: try checkSpace()
     case .staged(let name):
-      guard Self.isPlainName(name), DroppedName.isTemporary(name) else {
+      guard FileSystem.isPlainName(name), DroppedName.isTemporary(name) else {
         throw Refusal(
           .malformed,
           "the staged name '\(displayName(name))' is no plain temporary name: start it with a dot or end it in .part, without any slash"
@@ -142,11 +151,6 @@ extension Spool {
       }
       try checkSpace()
     }
-  }
-
-  private static func isPlainName(_ name: String) -> Bool {
-    !name.isEmpty && name != "." && name != ".." && name.utf8.count <= 255
-      && !name.utf8.contains(0x2f) && !name.utf8.contains(0)
   }
 
   // MARK: Records

@@ -71,6 +71,15 @@ struct Outbox {
 
   /// Of results that want the same name; more of them get their job's id.
   private static let mostNumbers = 1000
+  /// The same with their sizes, but for what is still being written.
+  static func finishedFiles(in folder: String) throws -> [ResultFile] {
+    try regularFiles(in: folder).filter { !DroppedName.isTemporary($0) }.compactMap { name in
+      try FileSystem.status(folder + "/" + name).map {
+        ResultFile(name: name, bytes: Int($0.size))
+      }
+    }
+  }
+
   private static let asidePrefix = ".stemd-"
   private static let asideSuffix = ".part"
   /// Leaves room for `-12345` within the 255 bytes of a file name.

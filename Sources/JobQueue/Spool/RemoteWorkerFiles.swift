@@ -17,12 +17,7 @@ extension Spool {
   public func checkpointFiles(of job: JobID) throws -> [ResultFile] {
     let folder = folders.checkpointFolder(job)
     guard try FileSystem.status(folder)?.isFolder == true else { return [] }
-    return try Outbox.regularFiles(in: folder).filter { !DroppedName.isTemporary($0) }.compactMap {
-      name in
-      try FileSystem.status(folder + "/" + name).map {
-        ResultFile(name: name, bytes: Int($0.size))
-      }
-    }
+    return try Outbox.finishedFiles(in: folder)
   }
 
   /// Removes what a job's newest checkpoint does not consist of.
@@ -66,6 +61,7 @@ extension Spool {
     guard size > 0, (0...size).contains(offset), part.count <= size - offset else {
       throw Refusal(.malformed, "this part leads beyond the \(size) bytes that were announced")
     }
+    try checkSpace(for: Int64(offset == 0 ? size : part.count))
     let aside = folder + "/." + name + ".part"
     if offset == 0 { try FileSystem.removeAll(aside) }
     let stored = Int(try FileSystem.status(aside)?.size ?? 0)
@@ -81,9 +77,9 @@ extension Spool {
   }
 
   private func checkpointPath(_ file: String, of id: JobID) throws -> String {
-    let name = file.dropFirst(Self.checkpointPrefix.count)
-    guard file.hasPrefix(Self.checkpointPrefix), !name.isEmpty, name.utf8.count <= 200,
-      name.utf8.first != 0x2e, !name.utf8.contains(0x2f), !name.utf8.contains(0)
+    let name = String(file.dropFirst(Self.checkpointPrefix.count))
+    guard file.hasPrefix(Self.checkpointPrefix), FileSystem.isPlainName(name),
+      name.utf8.count <= 200, name.utf8.first != 0x2e
     else {
       throw Refusal(
         .notFound, "a job has no file '\(displayName(String(file.prefix(80))))' for its worker")

@@ -13,7 +13,7 @@ public struct SpoolLimits: Sendable, Equatable {
     "the clip has \(size) bytes, above the limit 'job_bytes' of \(jobBytes): cut it or make it smaller, or ask the operator to raise the limit"
   }
 
-  public func checkSize(_ size: Int64) throws {
+  func checkSize(_ size: Int64) throws {
     guard size <= jobBytes else {
       throw Refusal(.limit, jobBytesExceeded(by: size), limit: "job_bytes")
     }

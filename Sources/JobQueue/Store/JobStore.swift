@@ -56,11 +56,6 @@ public final class JobStore {
 
   public func job(_ id: JobID) throws -> Job? { try record(id)?.job }
 
-  /// What an earlier request of this client made under the same key.
-  public func job(client: String, key: String) throws -> Job? {
-    try record(client: client, key: key)?.job
-  }
-
   /// The newest `limit` jobs in one of `states` (`nil`: in any), oldest first.
   public func jobs(in states: [JobState]? = nil, limit: Int = .max) throws -> [Job] {
     let names = (states ?? JobState.allCases).map(\.rawValue)
@@ -80,25 +75,21 @@ public final class JobStore {
 
   public func countsByState() throws -> [JobState: Int] {
     if let known = knownCounts { return known }
-    let rows = try database.unsafeRead {
-      try Row.fetchAll($0, sql: "SELECT state, COUNT(*) AS count FROM job GROUP BY state")
-    }
-    var counts = Dictionary(uniqueKeysWithValues: JobState.allCases.map { ($0, 0) })
-    for row in rows {
-      if let state = JobState(rawValue: row["state"]) { counts[state] = row["count"] }
-    }
+    let counts = try counted("SELECT state, COUNT(*) AS count FROM job GROUP BY state")
     knownCounts = counts
     return counts
   }
 
   public func countsByState(client: String) throws -> [JobState: Int] {
-    let rows = try database.unsafeRead {
-      try Row.fetchAll(
-        $0, sql: "SELECT state, COUNT(*) AS count FROM job WHERE client = ? GROUP BY state",
-        arguments: [client])
-    }
+    try counted(
+      "SELECT state, COUNT(*) AS count FROM job WHERE client = ? GROUP BY state", [client])
+  }
+
+  private func counted(_ sql: String, _ arguments: StatementArguments = []) throws
+    -> [JobState: Int]
+  {
     var counts = Dictionary(uniqueKeysWithValues: JobState.allCases.map { ($0, 0) })
-    for row in rows {
+    for row in try database.unsafeRead({ try Row.fetchAll($0, sql: sql, arguments: arguments) }) {
       if let state = JobState(rawValue: row["state"]) { counts[state] = row["count"] }
     }
     return counts
