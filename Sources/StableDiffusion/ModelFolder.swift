@@ -30,10 +30,15 @@ public struct StableDiffusionModel: Sendable {
   public let scheduler: DDIMScheduler
   /// Tells this model's contents from every other's, on any machine.
   public let identity: String
+  /// In what its UNet and autoencoder compute; the text encoder, which costs next to nothing, always
+  /// in full precision.
+  public let precision: Precision
 
+  /// - Parameter precision: `.mixed` only where `Precision.isMixedSupported`.
   /// - Throws: `ModelError` or `WeightsError`: a sentence that names the missing file or tensor,
   ///   the wrong shape or the unsupported option.
-  public init(folder: URL) throws {
+  public init(folder: URL, precision: Precision = .full) throws {
+    self.precision = precision
     let path = folder.path(percentEncoded: false)
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue
