@@ -76,6 +76,12 @@ let package = Package(
         "Messaging", "Journal", argumentParser,
       ]),
 
+    // What `make bench` times.
+    .executableTarget(
+      name: "stem-bench",
+      dependencies: ["VideoEditing", "StableDiffusion", "Tensor", argumentParser],
+      path: "Benchmarks/StemBench"),
+
     .testTarget(name: "TensorTests", dependencies: ["Tensor", "stemctl"]),
     .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),
     .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"], exclude: ["Goldens"]),

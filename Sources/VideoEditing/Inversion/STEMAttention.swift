@@ -41,14 +41,25 @@ public final class STEMAttention: UNetProcessor {
     let tokens = hiddenStates.reshaped([
       hiddenStates.shape[0] * hiddenStates.shape[1], hiddenStates.shape[2],
     ])
-    let (keys, values) = try expectationMaximization.bases(
-      keys: layer.toKeys(tokens), values: layer.toValues(tokens), heads: layer.heads,
-      noise: try startingNoise(layer, site))
+    let bases = try bases(
+      layer, keys: layer.toKeys(tokens), values: layer.toValues(tokens), at: site)
+    return layer.attend(
+      queries: layer.toQueries(hiddenStates), keys: bases.keys, values: bases.values)
+  }
+
+  /// What stands for the keys and values of a whole video in one layer.
+  ///
+  /// - Parameter keys, values: (n, channels), the tokens of all frames.
+  /// - Returns: keys and values, (1, m, channels).
+  public func bases(_ layer: AttentionLayer, keys: Tensor, values: Tensor, at site: LayerSite)
+    throws -> (keys: Tensor, values: Tensor)
+  {
+    let bases = try expectationMaximization.bases(
+      keys: keys, values: values, heads: layer.heads, noise: try startingNoise(layer, site))
     func asContext(_ bases: Tensor) -> Tensor {
       bases.reshaped([1, bases.shape[0], bases.shape[1]])
     }
-    return layer.attend(
-      queries: layer.toQueries(hiddenStates), keys: asContext(keys), values: asContext(values))
+    return (asContext(bases.keys), asContext(bases.values))
   }
 
   private func startingNoise(_ layer: AttentionLayer, _ site: LayerSite) throws -> Tensor {

@@ -1,0 +1,4 @@
+import Tensor
+
+Parallel.waitPatiently()
+StemBench.main()
