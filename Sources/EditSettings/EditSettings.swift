@@ -25,13 +25,16 @@ public struct EditSettings: Codable, Sendable, Equatable {
   public var iterations: Int
   /// A folder's name below the models folder; `nil` for the default model.
   public var model: String?
+  /// `nil` for what the daemon's configuration says; without a daemon, for `auto`.
+  public var precision: PrecisionSetting?
 
   public init(
     prompt: String, sourcePrompt: String = "", negativePrompt: String = "",
     method: EditingMethod = .tokenflow,
     inversion: InversionMethod = .stem, steps: Int = 50, guidance: Double = 7.5, frames: Int? = nil,
     size: FrameSize? = nil,
-    seed: UInt64 = 0, bases: Int = 256, iterations: Int = 5, model: String? = nil
+    seed: UInt64 = 0, bases: Int = 256, iterations: Int = 5, model: String? = nil,
+    precision: PrecisionSetting? = nil
   ) {
     self.prompt = prompt
     self.sourcePrompt = sourcePrompt
@@ -46,6 +49,7 @@ public struct EditSettings: Codable, Sendable, Equatable {
     self.bases = bases
     self.iterations = iterations
     self.model = model
+    self.precision = precision
   }
 }
 
@@ -64,6 +68,16 @@ public enum EditingMethod: String, Codable, Sendable, CaseIterable {
   /// Sample the source prompt from the inverted noise: shows what the inversion kept.
   case reconstruct
   case tokenflow
+}
+
+/// In what an edit's matrix products are computed.
+public enum PrecisionSetting: String, Codable, Sendable, CaseIterable {
+  /// Mixed where the processor supports it, else full.
+  case auto
+  /// 32-bit floats throughout.
+  case full
+  /// Products of 16-bit brain floats (bf16) summed in 32 bits: faster, and less exact.
+  case mixed
 }
 
 /// Width and height in pixels, written `WIDTHxHEIGHT`.

@@ -51,6 +51,7 @@ extension Job {
           "method",
           "\(settings.method.rawValue) after \(settings.inversion.rawValue), \(settings.steps) steps"
         ))
+      if let precision = settings.precision { rows.append(("precision", precision.rawValue)) }
     }
     rows.append(("submitted", submitted.text(now: now)))
     if let started { rows.append(("started", started.text(now: now))) }

@@ -45,6 +45,12 @@ struct SettingsOptions: ParsableArguments {
   @Option(help: "The model. (default: the daemon's)")
   var model: String?
 
+  @Option(
+    help:
+      "In what to compute: 32-bit floats throughout, or mixed with 16-bit ones, which are faster; auto takes mixed where the processor supports it. (default: the daemon's, else auto)"
+  )
+  var precision: PrecisionSetting?
+
   private static let defaults = EditSettings(prompt: "")
 
   func validate() throws {
@@ -78,10 +84,11 @@ struct SettingsOptions: ParsableArguments {
       prompt: prompt, sourcePrompt: sourcePrompt, negativePrompt: negativePrompt, method: method,
       inversion: inversion, steps: steps,
       guidance: guidance, frames: frames, size: size, seed: seed, bases: bases,
-      iterations: iterations, model: model)
+      iterations: iterations, model: model, precision: precision)
   }
 }
 
 extension EditingMethod: ExpressibleByArgument {}
 extension InversionMethod: ExpressibleByArgument {}
+extension PrecisionSetting: ExpressibleByArgument {}
 extension FrameSize: ExpressibleByArgument {}

@@ -39,7 +39,7 @@ import Testing
       inversion: .spatialTemporal,
       steps: 20,
       guidance: 3.5, frames: 8, size: FrameSize(width: 512, height: 320), seed: .max, bases: 64,
-      iterations: 3, model: "tiny-world")
+      iterations: 3, model: "tiny-world", precision: .mixed)
     #expect(
       try settings(
         """
@@ -57,13 +57,15 @@ import Testing
         bases: 64
         iterations: 3
         model: tiny-world
+        precision: mixed
         """) == expected)
     #expect(
       try settings(
         """
         {"prompt": "a red car", "source_prompt": "a car", "negative_prompt": "blur", "method": "reconstruct",
          "inversion": "spatial-temporal", "steps": 20, "guidance": 3.5, "frames": 8, "size": "512x320",
-         "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world"}
+         "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world",
+         "precision": "mixed"}
         """, "json") == expected)
     #expect(try settings("prompt: x") == EditSettings(prompt: "x"))
   }
@@ -88,7 +90,8 @@ import Testing
     #expect(
       error("promt: x")
         == "unknown key 'promt': did you mean 'prompt'? A sidecar takes prompt, source_prompt, negative_prompt, method, "
-        + "inversion, steps, guidance, frames, size, seed, bases, iterations, model, priority")
+        + "inversion, steps, guidance, frames, size, seed, bases, iterations, model, precision, priority"
+    )
     #expect(
       error(#"{"Source-Prompt": "x", "prompt": "y"}"#, "json").contains(
         "did you mean 'source_prompt'?"))
@@ -107,7 +110,8 @@ import Testing
       ("seed", "18446744073709551616"), ("bases", "0"), ("bases", "65537"), ("iterations", "0"),
       ("iterations", "1001"),
       ("model", "a/b"), ("model", ".hidden"), ("model", ".."), ("model", "''"), ("method", "magic"),
-      ("inversion", "{a: b}"),
+      ("inversion", "{a: b}"), ("precision", "half"), ("precision", "Full"), ("precision", "16"),
+      ("precision", "[full]"),
       ("source_prompt", "[a, b]"), ("negative_prompt", "{a: b}"),
       ("steps", "99999999999999999999999"),
     ])
@@ -118,11 +122,23 @@ import Testing
   }
 
   @Test(
+    "each precision is taken, none means the daemon's, and another is refused with all there are")
+  func precision() throws {
+    for precision in PrecisionSetting.allCases {
+      #expect(try settings("prompt: x\nprecision: \(precision.rawValue)").precision == precision)
+    }
+    #expect(try settings("prompt: x\nprecision:").precision == nil)
+    #expect(
+      error("prompt: x\nprecision: half")
+        == "'precision' takes one of auto, full, mixed, not 'half'")
+  }
+
+  @Test(
     "a wrong type in JSON is refused with its key",
     arguments: [
       ("steps", "\"5\""), ("steps", "true"), ("prompt", "42"), ("prompt", "[\"a\"]"),
       ("prompt", "null"), ("seed", "1.5"),
-      ("size", "[8,8]"),
+      ("size", "[8,8]"), ("precision", "16"), ("precision", "true"),
     ])
   func wrongType(key: String, value: String) {
     let json =

@@ -29,6 +29,7 @@ import Testing
       (["--size", "big"], "The value 'big' is invalid for '--size <WxH>'"),
       (["--seed=-1"], "The value '-1' is invalid for '--seed <seed>'"),
       (["--method", "magic"], "one of 'reconstruct' and 'tokenflow'"),
+      (["--precision", "half"], "one of 'auto', 'full' or 'mixed'"),
     ])
   func limits(arguments: [String], sentence: String) throws {
     let error = #expect(throws: (any Error).self) {

@@ -20,7 +20,7 @@ import Testing
   static func job(_ state: JobState, progress: EditProgress? = nil) -> Job {
     var job = Job(
       id: JobID(rawValue: "j1"), name: "clip", sourceName: "clip.mp4", state: state,
-      settings: EditSettings(prompt: "a fox"),
+      settings: EditSettings(prompt: "a fox", precision: .mixed),
       submitted: Date(timeIntervalSince1970: 1_700_000_000))
     job.progress = progress
     return job
@@ -96,6 +96,7 @@ import Testing
       "--inversion", "spatial-temporal", "--steps", "7", "--guidance", "2.5", "--frames", "9",
       "--size", "96x160", "--seed",
       "18446744073709551615", "--bases", "11", "--iterations", "2", "--model", "m",
+      "--precision", "full",
       "--job-key", "mine", "--priority=-3")
     #expect(outcome.errors == "")
     #expect(outcome.status == 0)
@@ -117,7 +118,7 @@ import Testing
           inversion: .spatialTemporal,
           steps: 7,
           guidance: 2.5, frames: 9, size: FrameSize(width: 96, height: 160), seed: .max, bases: 11,
-          iterations: 2, model: "m"))
+          iterations: 2, model: "m", precision: .full))
     #expect(FileManager.default.fileExists(atPath: clip))
   }
 
@@ -320,6 +321,7 @@ import Testing
     let job = try stemctl("status", "j1")
     #expect(job.output.contains("progress   encode latents 3/4 · 16 frames · 1 min 20 s left\n"))
     #expect(job.output.contains("prompt     a fox\n"))
+    #expect(job.output.contains("precision  mixed\n"))
     let jobJSON = try stemctl("status", "j1", "--json")
     #expect(
       try MessageCoding.decode(Job.self, from: Data(jobJSON.output.utf8))

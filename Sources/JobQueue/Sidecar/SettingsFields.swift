@@ -50,6 +50,7 @@ extension EditSettings {
     fields[.frames] = frames.map { .whole(Int64($0)) }
     fields[.size] = size.map { .text($0.description) }
     fields[.model] = model.map { .text($0) }
+    fields[.precision] = precision.map { .text($0.rawValue) }
     return Dictionary(uniqueKeysWithValues: fields.map { ($0.key.rawValue, $0.value) })
   }
 }

@@ -128,6 +128,8 @@ public enum Sidecar {
     case .iterations: settings.iterations = try whole()
     case .priority: priority = try given(value.asNumber.flatMap { Int(exactly: $0) })
     case .model: settings.model = try given(value.asText)
+    case .precision:
+      settings.precision = try given(value.asText.flatMap(PrecisionSetting.init(rawValue:)))
     }
   }
 

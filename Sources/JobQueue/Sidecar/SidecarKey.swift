@@ -6,7 +6,7 @@ enum SidecarKey: String, CaseIterable {
   case sourcePrompt = "source_prompt"
   case negativePrompt = "negative_prompt"
   case method, inversion, steps, guidance, frames, size, seed, bases,
-    iterations, model, priority
+    iterations, model, precision, priority
 
   /// Completes the sentence "'steps' takes …".
   var takes: String {
@@ -29,6 +29,7 @@ enum SidecarKey: String, CaseIterable {
     case .priority:
       "a whole number from \(SettingsLimits.priority.lowerBound) to \(SettingsLimits.priority.upperBound); the greater ones begin first"
     case .model: "the plain name of a folder among the models"
+    case .precision: "one of " + PrecisionSetting.allCases.map(\.rawValue).joined(separator: ", ")
     }
   }
 
