@@ -24,6 +24,8 @@ public struct ClipEdit {
   private let settings: EditSettings
   private let video: VideoProcess
 
+  /// - Parameter model: computes in its own precision, whatever the settings say;
+  ///   `PrecisionSetting.resolved` says which they ask for.
   /// - Throws: `ClipEditError` where the model cannot do what the settings ask for.
   public init(model: StableDiffusionModel, settings: EditSettings, video: VideoProcess) throws {
     (self.model, self.settings, self.video) = (model, settings, video)
@@ -127,7 +129,7 @@ public struct ClipEdit {
       EditProgress(stage: .measure, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
     var figures = EditFigures(
       frames: clip.frameCount, size: FrameSize(width: clip.width, height: clip.height),
-      frameRate: clip.timing.frameRate.value)
+      frameRate: clip.timing.frameRate.value, precision: PrecisionSetting(model.precision))
     figures.reconstructionPSNR = result.reconstructed.flatMap {
       peakSignalToNoiseRatio($0, source).finite
     }

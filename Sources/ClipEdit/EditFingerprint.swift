@@ -15,7 +15,8 @@ struct EditFingerprint {
       "clip": clip.pixels.withUnsafeBytes(ContentHash.of),
       "frames": "\(clip.frameCount)", "size": "\(clip.width)x\(clip.height)",
       "model": model.identity, "source_prompt": settings.sourcePrompt,
-      "inversion": settings.inversion.rawValue, "steps": "\(settings.steps)", "precision": "full",
+      "inversion": settings.inversion.rawValue, "steps": "\(settings.steps)",
+      "precision": model.precision.rawValue,
     ]
     let all = [
       "prompt": settings.prompt, "negative_prompt": settings.negativePrompt,

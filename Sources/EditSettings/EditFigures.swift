@@ -5,6 +5,9 @@ public struct EditFigures: Codable, Sendable, Equatable {
   public var size: FrameSize
   /// Frames per second.
   public var frameRate: Double
+  /// In what it was computed, never `auto`; `nil` where nothing tells, as in figures from before
+  /// there was a choice.
+  public var precision: PrecisionSetting?
   /// Wall-clock seconds by stage.
   public var seconds: [String: Double]
   /// Whether the clip's inversion was that of an earlier job.
@@ -22,10 +25,13 @@ public struct EditFigures: Codable, Sendable, Equatable {
   /// What doing nothing scores over those pixels.
   public var changedUneditedPSNR: Double?
 
-  public init(frames: Int, size: FrameSize, frameRate: Double) {
+  public init(
+    frames: Int, size: FrameSize, frameRate: Double, precision: PrecisionSetting? = nil
+  ) {
     self.frames = frames
     self.size = size
     self.frameRate = frameRate
+    self.precision = precision
     seconds = [:]
     inversionReused = false
   }
@@ -35,6 +41,9 @@ public struct EditFigures: Codable, Sendable, Equatable {
     frames = try values.decode(Int.self, forKey: .frames)
     size = try values.decode(FrameSize.self, forKey: .size)
     frameRate = try values.decode(Double.self, forKey: .frameRate)
+    // One of another version must not cost the rest.
+    precision = try values.decodeIfPresent(String.self, forKey: .precision).flatMap(
+      PrecisionSetting.init(rawValue:))
     seconds = try values.decode([String: Double].self, forKey: .seconds)
     // Figures from before there was a cache say nothing of it.
     inversionReused = try values.decodeIfPresent(Bool.self, forKey: .inversionReused) ?? false
@@ -49,7 +58,7 @@ public struct EditFigures: Codable, Sendable, Equatable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case frames, size, seconds
+    case frames, size, precision, seconds
     case frameRate = "frame_rate"
     case inversionReused = "inversion_reused"
     case reconstructionPSNR = "reconstruction_psnr"

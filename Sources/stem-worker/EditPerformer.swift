@@ -56,8 +56,12 @@ final class EditPerformer: EditPerforming {
       return EditFailure(message: message, mayPass: mayPass, reason: isFull ? reason : nil)
     }
     do {
+      let precision = (assignment.settings.precision ?? .auto).resolved {
+        reports.log(.notice, $0)
+      }
       let edit = try ClipEdit(
-        model: model(files.modelFolder, reports), settings: assignment.settings, video: video)
+        model: model(files.modelFolder, precision, reports), settings: assignment.settings,
+        video: video)
       return try edit.run(
         input: files.source, output: files.resultFolder + "/edited.mp4", limits: assignment.limits,
         keeping: EditKeeping(
@@ -71,13 +75,18 @@ final class EditPerformer: EditPerforming {
     }
   }
 
-  private func model(_ folder: String, _ reports: EditReports) throws -> StableDiffusionModel {
-    if let loaded, loaded.folder == folder { return loaded.model }
+  private func model(_ folder: String, _ precision: Precision, _ reports: EditReports) throws
+    -> StableDiffusionModel
+  {
+    if let loaded, loaded.folder == folder, loaded.model.precision == precision {
+      return loaded.model
+    }
     // The old model's memory is free before the new one takes its own.
     loaded = nil
-    let model = try StableDiffusionModel(folder: URL(fileURLWithPath: folder))
+    let model = try StableDiffusionModel(
+      folder: URL(fileURLWithPath: folder), precision: precision)
     loaded = (folder, model)
-    reports.log(.debug, "loaded the model \(folder)")
+    reports.log(.debug, "loaded the model \(folder) in \(precision) precision")
     return model
   }
 }

@@ -72,22 +72,26 @@ struct Edit: ParsableCommand {
       throw CommandFailure(
         "The edited mp4 cannot be put into \(folder): \(String(cString: strerror(errno))).")
     }
+    func note(_ sentence: String) {
+      line.show("note: \(sentence)", milestone: sentence)
+      line.finish()
+    }
     show(EditProgress(stage: .load, step: 0, steps: 1, frames: 0))
+    let precision = (settings.precision ?? .auto).resolved(note: note)
     let edit = try ClipEdit(
-      model: try StableDiffusionModel(folder: modelFolder(settings.model)), settings: settings,
+      model: try StableDiffusionModel(
+        folder: modelFolder(settings.model), precision: precision),
+      settings: settings,
       video: VideoProcess(program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath())
     )
     var figures = try edit.run(
       input: input, output: output, measuring: .init(reconstruction: metrics != nil, truth: truth),
       keeping: EditKeeping(
         checkpointFolder: checkpoint, interval: checkpointInterval, cacheFolder: cache),
-      note: {
-        line.show("note: \($0)", milestone: $0)
-        line.finish()
-      }, progress: show)
+      note: note, progress: show)
     figures.seconds["total"] = figures.seconds.values.reduce(0, +)
     line.show(
-      "\(output): \(figures.frames) frames of \(figures.size) in \(durationText(seconds: figures.seconds["total"] ?? 0))",
+      "\(output): \(figures.frames) frames of \(figures.size) in \(durationText(seconds: figures.seconds["total"] ?? 0)), in \(precision) precision",
       milestone: "done")
     if let metrics {
       let encoder = JSONEncoder()

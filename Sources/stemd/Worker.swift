@@ -100,12 +100,13 @@ extension EditProgress {
 }
 
 extension EditFigures {
-  /// A worker elsewhere may send any numbers; these go into the store and its sums.
+  /// A worker elsewhere may send anything; this goes into the store and its sums.
   var withoutNonsense: EditFigures {
     var figures = self
     figures.seconds = seconds.filter { name, value in
       EditProgress.Stage(rawValue: name) != nil && (0...1e9).contains(value)
     }
+    if precision == .auto { figures.precision = nil }
     return figures
   }
 }

@@ -242,7 +242,7 @@ import Testing
         "edit", TinyWorld.clip, "--model", TinyWorld.folder.path, "--output",
         folder.path("edited.mp4"), "--checkpoint", path, "--checkpoint-interval", "0",
         "--prompt", settings.prompt, "--source-prompt", settings.sourcePrompt, "--steps", "3",
-        "--frames", "9", "--size", "192x176", "--bases", "16",
+        "--frames", "9", "--size", "192x176", "--bases", "16", "--precision", "full",
       ]
       process.environment = ["OMP_WAIT_POLICY": "passive"]
       process.standardError = FileHandle.nullDevice

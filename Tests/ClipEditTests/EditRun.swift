@@ -11,7 +11,13 @@ import VideoFile
 enum TinyWorld {
   static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Models/tiny-world")
-  static let model = Result { try StableDiffusionModel(folder: folder) }
+  static func model(_ precision: Precision) throws -> StableDiffusionModel {
+    try (precision == .full ? full : mixed).get()
+  }
+  private static let full = Result { try StableDiffusionModel(folder: folder) }
+  private static let mixed = Result {
+    try StableDiffusionModel(folder: folder, precision: .mixed)
+  }
   static let clip = folder.appending(path: "clips/00-color.mp4").path
 }
 
@@ -50,6 +56,7 @@ struct EditRun {
   }
 
   var settings = Self.settings
+  var precision = Precision.full
   var limits = ClipLimits()
   var keeping: EditKeeping
   private(set) var notes: [String] = []
@@ -69,7 +76,7 @@ struct EditRun {
     var (notes, checkpoints, steps): ([String], [String], [String]) = ([], [], [])
     defer { (self.notes, self.checkpoints, self.steps) = (notes, checkpoints, steps) }
     let edit = try ClipEdit(
-      model: TinyWorld.model.get(), settings: settings,
+      model: TinyWorld.model(precision), settings: settings,
       video: VideoProcess(program: program("stem-worker")))
     return try edit.run(
       input: TinyWorld.clip, output: folder.path("edited.mp4"), limits: limits, keeping: keeping,
