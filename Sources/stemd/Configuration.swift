@@ -1,3 +1,4 @@
+import EditSettings
 import Foundation
 import JobQueue
 import Yams
@@ -10,6 +11,8 @@ struct Configuration: Equatable {
   var threads: Int?
   var models: String?
   var defaultModel = ModelFolders.ownModel
+  /// Of jobs that ask for none.
+  var precision = PrecisionSetting.auto
   /// tcp endpoints for clients and for workers on other machines.
   var listen: String?
   var listenWorkers: String?
@@ -68,6 +71,7 @@ struct Configuration: Equatable {
       case "threads": threads = try entry.whole(in: 1...1024)
       case "models": models = try entry.folder()
       case "default_model": defaultModel = try entry.text()
+      case "precision": precision = try entry.choice()
       case "listen": listen = try entry.endpoint()
       case "listen_workers": listenWorkers = try entry.endpoint()
       case "submit_folders": submitFolders = try entry.folders()
@@ -176,6 +180,13 @@ private struct Entry {
   func text() throws -> String {
     guard let text = node.string, !text.isEmpty else { throw refused("a text") }
     return text
+  }
+
+  func choice<Choice: RawRepresentable<String> & CaseIterable>() throws -> Choice {
+    guard let choice = node.string.flatMap(Choice.init(rawValue:)) else {
+      throw refused("one of " + Choice.allCases.map(\.rawValue).joined(separator: ", "))
+    }
+    return choice
   }
 
   func whole(in range: ClosedRange<Int>) throws -> Int {

@@ -68,9 +68,10 @@ extension Daemon {
       conclude(job.id, outcome)
       return false
     }
-    guard let settings = job.settings else {
+    guard var settings = job.settings else {
       return ended(.failed("its settings are missing: submit it again"))
     }
+    settings.precision = settings.precision ?? configuration.precision
     let model = settings.model ?? models.defaultName
     let files: Assignment.Files
     do {

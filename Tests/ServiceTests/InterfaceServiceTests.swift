@@ -129,6 +129,8 @@ import Testing
       ("limits:\n  frames: many\n", "line 2: 'limits.frames' takes a whole number"),
       ("workers:1\nthreads: 2\n", "line 2 or the one before it, is not YAML"),
       ("workers: 1\nworkers: 2\n", "the key 'workers' stands there twice"),
+      ("precision: half\n", "line 1: 'precision' takes one of auto, full, mixed, not 'half'"),
+      ("precision: [full]\n", "line 1: 'precision' takes one of auto, full, mixed, not a list"),
       ("workers: [1]\n", "line 1: 'workers' takes a whole number"),
       ("listen: tcp://127.0.0.1:*\n", "stemctl keys server"),
     ] {

@@ -13,12 +13,18 @@ final class Service {
   private var daemon = Process()
   private let workers: Int
   private let options: [String]
+  private let environment: [String: String]
 
   /// - Parameters:
   ///   - options: Further options of stemd.
   ///   - configuration: Its configuration file's content.
-  init(workers: Int = 1, options: [String] = [], configuration: String = "") throws {
+  ///   - environment: What stemd and its workers find in their environment besides this process's.
+  init(
+    workers: Int = 1, options: [String] = [], configuration: String = "",
+    environment: [String: String] = [:]
+  ) throws {
     self.workers = workers
+    self.environment = environment
     self.options = options
     folders = SpoolFolders(root: base.appending(path: "root"))
     try FileManager.default.createDirectory(at: base, withIntermediateDirectories: true)
@@ -51,6 +57,7 @@ final class Service {
         "--root", folders.root.path(percentEncoded: false), "--workers", "\(workers)", "--models",
         Self.models.path(percentEncoded: false), "--config", configurationPath,
       ] + options
+    daemon.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     if !FileManager.default.fileExists(atPath: logPath) {
       try Data().write(to: URL(filePath: logPath))
     }
