@@ -8,7 +8,7 @@ struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Compare a model's components with reference numbers from PyTorch.",
     discussion:
-      "Prints each tensor's relative L2 error and tolerance; exits with 1 if any is not within it. Runs in full precision."
+      "Prints each tensor's relative L2 error and tolerance; exits with 1 if any is not within it."
   )
 
   @Argument(help: "The model folder.", completion: .directory)
@@ -20,7 +20,16 @@ struct Verify: ParsableCommand {
   @Option(help: "Threads to compute with (default: one per processor).")
   var threads: Int?
 
+  @Option(
+    help: "In what to compute; mixed needs a processor that supports it.")
+  var precision = Precision.full
+
   func validate() throws {
+    if precision == .mixed, !Precision.isMixedSupported {
+      throw ValidationError(
+        "--precision mixed needs a processor that multiplies 16-bit brain floats (avx512_bf16), which this one does not: take full."
+      )
+    }
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads takes a whole number from 1 to 1024, not \(threads).")
     }
@@ -29,7 +38,8 @@ struct Verify: ParsableCommand {
   func run() throws {
     if let threads { Parallel.threads = threads }
     let verification = Verification(
-      model: try StableDiffusionModel(folder: URL(fileURLWithPath: model)),
+      model: try StableDiffusionModel(
+        folder: URL(fileURLWithPath: model), precision: precision),
       golden: try SafetensorsFile(URL(fileURLWithPath: golden)))
     print("tensor".padded(24) + "error".padded(12) + "tolerance".padded(12))
     let passed = try verification.run { outcome in
@@ -51,6 +61,8 @@ struct Verify: ParsableCommand {
     value == 0 ? "0" : String(format: "%.2e", value)
   }
 }
+
+extension Precision: ExpressibleByArgument {}
 
 extension String {
   fileprivate func padded(_ width: Int) -> String {

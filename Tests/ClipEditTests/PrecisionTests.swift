@@ -113,4 +113,16 @@ import Testing
       EditFigures.self, from: Data(contentsOf: URL(fileURLWithPath: folder.path("figures.json"))))
     #expect(figures.precision == .full)
   }
+
+  @Test(
+    "verify refuses what the processor does not support, and what there is not",
+    arguments: [
+      ("mixed", "--precision mixed needs a processor that multiplies 16-bit brain floats"),
+      ("auto", "one of 'full' and 'mixed'"),
+    ])
+  func verify(asked: String, sentence: String) throws {
+    let (status, said) = try stemctl(
+      ["verify", TinyWorld.folder.path, "/dev/null", "--precision", asked], Self.withoutMixed)
+    #expect(status == 64 && said.contains(sentence), "\(said)")
+  }
 }
