@@ -36,10 +36,12 @@ let package = Package(
     system("CLinux", package: "libc6-dev"),
     // Not a library: what takes the place of the C library's accept.
     .target(name: "CConnectionCeiling"),
+    // The engine's innermost loops.
+    .target(name: "CKernels"),
 
     // What the project exists for; each imports only from above itself.
     .target(name: "EditSettings"),
-    .target(name: "Tensor", dependencies: ["COneDNN", "COpenBLAS", "COpenMP", "CCrypto"]),
+    .target(name: "Tensor", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "COpenMP", "CCrypto"]),
     .target(name: "StableDiffusion", dependencies: ["Tensor"]),
     .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
     .target(name: "VideoFile", dependencies: ["CLibAV", "CLinux"]),

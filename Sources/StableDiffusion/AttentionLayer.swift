@@ -4,6 +4,7 @@ import Tensor
 public struct AttentionLayer: Sendable {
   public let heads: Int
   public let toQueries, toKeys, toValues, toOutput: Linear
+  private let precision: Precision
 
   /// - Parameters: channels of the hidden states and of the context that keys and values are made
   ///   from.
@@ -14,6 +15,7 @@ public struct AttentionLayer: Sendable {
       )
     }
     self.heads = heads
+    precision = weights.precision
     toQueries = try weights.linear("to_q", channels, channels, bias: false)
     toKeys = try weights.linear("to_k", contextChannels, channels, bias: false)
     toValues = try weights.linear("to_v", contextChannels, channels, bias: false)
@@ -37,7 +39,7 @@ public struct AttentionLayer: Sendable {
     // Rows that share their keys are one longer row of queries.
     let attended = Tensor.attention(
       queries: queries.reshaped([rows, batch / rows * n, channels]), keys: keys, values: values,
-      heads: heads)
+      heads: heads, precision: precision)
     return toOutput(attended.reshaped(queries.shape))
   }
 }

@@ -15,7 +15,7 @@ public final class AutoencoderKL: Sendable {
   private let decoder: Decoder
   private let quantise, dequantise: Linear?
 
-  init(folder: URL) throws {
+  init(folder: URL, precision: Precision, store: (any PreparedWeightsStore)?) throws {
     let file = try ConfigurationFile(folder.appending(path: "config.json"))
     try file.require("_class_name", oneOf: "AutoencoderKL")
     try file.require("act_fn", oneOf: "silu", "swish")
@@ -46,7 +46,8 @@ public final class AutoencoderKL: Sendable {
       latentChannels: latentChannels,
       attends: try file.flag("mid_block_add_attention", default: true))
     let weights = try Weights(
-      SafetensorsFile(ModelFolder.weightsFile("diffusion_pytorch_model", in: folder)))
+      SafetensorsFile(ModelFolder.weightsFile("diffusion_pytorch_model", in: folder)),
+      precision: precision, store: store)
     encoder = try Encoder(weights["encoder"], shape)
     decoder = try Decoder(weights["decoder"], shape)
     quantise =
@@ -201,6 +202,7 @@ private struct AutoencoderMiddle {
   struct Attention {
     let norm: GroupNorm
     let queries, keys, values, output: Linear
+    let precision: Precision
   }
 
   init(_ weights: Weights, _ shape: AutoencoderShape) throws {
@@ -227,7 +229,7 @@ private struct AutoencoderMiddle {
         "group_norm", channels, groups: shape.groups, epsilon: shape.epsilon),
       queries: try linear("to_q", "query"),
       keys: try linear("to_k", "key"), values: try linear("to_v", "value"),
-      output: try linear("to_out.0", "proj_attn"))
+      output: try linear("to_out.0", "proj_attn"), precision: weights.precision)
   }
 
   func callAsFunction(_ input: Tensor) -> Tensor {
@@ -238,8 +240,8 @@ private struct AutoencoderMiddle {
       ])
       let attended = Tensor.attention(
         queries: layer.queries(tokens), keys: layer.keys(tokens), values: layer.values(tokens),
-        heads: 1)
-      hidden.add(layer.output(attended).reshaped(hidden.shape))
+        heads: 1, precision: layer.precision)
+      layer.output.add(attended, to: &hidden)
     }
     return second(hidden)
   }

@@ -21,7 +21,7 @@ public final class CLIPTextEncoder: Sendable {
 
   private let activation: Activation
 
-  init(folder: URL) throws {
+  init(folder: URL, store: (any PreparedWeightsStore)?) throws {
     let configuration = try ConfigurationFile(folder.appending(path: "config.json"))
     width = try configuration.size("hidden_size")
     positions = try configuration.size("max_position_embeddings")
@@ -35,7 +35,8 @@ public final class CLIPTextEncoder: Sendable {
     try configuration.require("hidden_act", oneOf: "quick_gelu", "gelu")
     activation =
       try configuration.text("hidden_act", default: "quick_gelu") == "gelu" ? .gelu : .quickGELU
-    let all = try Weights(SafetensorsFile(ModelFolder.weightsFile("model", in: folder)))
+    let all = try Weights(
+      SafetensorsFile(ModelFolder.weightsFile("model", in: folder)), store: store)
     // transformers' class wrote the prefix until version 5.
     let weights = all.has("text_model.embeddings.token_embedding.weight") ? all["text_model"] : all
     let width = width

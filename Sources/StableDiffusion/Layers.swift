@@ -4,26 +4,36 @@ import Tensor
 
 extension Weights {
   func linear(_ path: String, _ inputs: Int, _ outputs: Int, bias: Bool = true) throws -> Linear {
-    try Linear(
-      weight: self[path].tensor("weight", shape: [outputs, inputs]),
-      bias: bias ? self[path].tensor("bias", shape: [outputs]) : nil)
+    try linear(path, inputs, outputs, shape: [outputs, inputs], bias: bias)
   }
 
   /// A 1×1 convolution, which on channels-last pictures is a linear layer.
   func pointwise(_ path: String, _ inputs: Int, _ outputs: Int) throws -> Linear {
-    try Linear(
-      weight: self[path].tensor("weight", shape: [outputs, inputs, 1, 1]),
-      bias: self[path].tensor("bias", shape: [outputs]))
+    try linear(path, inputs, outputs, shape: [outputs, inputs, 1, 1], bias: true)
+  }
+
+  private func linear(_ path: String, _ inputs: Int, _ outputs: Int, shape: [Int], bias: Bool)
+    throws -> Linear
+  {
+    let form = Linear.Form(inputs: inputs, outputs: outputs, precision: precision)
+    return try Linear(
+      form,
+      weights: self[path].prepared(
+        "weight", shape: shape, form: form.name, preparedShape: form.preparedShape, form.prepare),
+      bias: bias ? self[path].tensor("bias", shape: [outputs]) : nil)
   }
 
   func convolution(
     _ path: String, _ inputs: Int, _ outputs: Int, stride: Int = 1,
     padding: Convolution.Padding = .all(1)
   ) throws -> Convolution {
-    try Convolution(
-      weight: self[path].tensor("weight", shape: [outputs, inputs, 3, 3]),
-      bias: self[path].tensor("bias", shape: [outputs]), stride: stride,
-      padding: padding)
+    let shape = [outputs, inputs, 3, 3]
+    let form = Convolution.Form(shape: shape, stride: stride)
+    return try Convolution(
+      shape: shape,
+      weights: self[path].prepared(
+        "weight", shape: shape, form: form.name, preparedShape: form.preparedShape, form.prepare),
+      bias: self[path].tensor("bias", shape: [outputs]), stride: stride, padding: padding)
   }
 
   func groupNorm(_ path: String, _ channels: Int, groups: Int, epsilon: Double) throws -> GroupNorm

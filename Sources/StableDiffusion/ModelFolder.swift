@@ -34,10 +34,17 @@ public struct StableDiffusionModel: Sendable {
   /// in full precision.
   public let precision: Precision
 
-  /// - Parameter precision: `.mixed` only where `Precision.isMixedSupported`.
+  /// - Parameters:
+  ///   - precision: `.mixed` only where `Precision.isMixedSupported`.
+  ///   - store: for a model's identity, a component's folder name and a precision, where its
+  ///     prepared weights are kept; `nil` to make them when first needed.
   /// - Throws: `ModelError` or `WeightsError`: a sentence that names the missing file or tensor,
   ///   the wrong shape or the unsupported option.
-  public init(folder: URL, precision: Precision = .full) throws {
+  public init(
+    folder: URL, precision: Precision = .full,
+    store: (_ identity: String, _ component: String, Precision) throws
+      -> (any PreparedWeightsStore)? = { _, _, _ in nil }
+  ) throws {
     self.precision = precision
     let path = folder.path(percentEncoded: false)
     var isFolder: ObjCBool = false
@@ -52,13 +59,17 @@ public struct StableDiffusionModel: Sendable {
       throw ModelError(
         "\(path) is not a model folder as diffusers writes it: it has no folder '\(part)'")
     }
-    textEncoder = try CLIPTextEncoder(folder: folder.appending(path: "text_encoder"))
+    identity = try ModelFolder.identity(of: folder)
+    textEncoder = try CLIPTextEncoder(
+      folder: folder.appending(path: "text_encoder"), store: store(identity, "text_encoder", .full))
     tokenizer = try CLIPTokenizer(
       folder: folder.appending(path: "tokenizer"), longest: textEncoder.positions)
-    autoencoder = try AutoencoderKL(folder: folder.appending(path: "vae"))
-    unet = try UNet(folder: folder.appending(path: "unet"))
+    autoencoder = try AutoencoderKL(
+      folder: folder.appending(path: "vae"), precision: precision, store: store(identity, "vae", precision))
+    unet = try UNet(
+      folder: folder.appending(path: "unet"), precision: precision,
+      store: store(identity, "unet", precision))
     scheduler = try DDIMScheduler(folder: folder.appending(path: "scheduler"))
-    identity = try ModelFolder.identity(of: folder)
     guard tokenizer.vocabularySize <= textEncoder.vocabularySize else {
       throw ModelError(
         "\(path): the tokenizer has \(tokenizer.vocabularySize) tokens, but the text encoder only \(textEncoder.vocabularySize)"

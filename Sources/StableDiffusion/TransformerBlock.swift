@@ -4,21 +4,22 @@ import Tensor
 /// residual (diffusers' BasicTransformerBlock).
 struct TransformerBlock {
   let site: LayerSite
-  private let norm1, norm2, norm3: LayerNorm
+  private let norm1, norm2: LayerNorm
   private let selfAttention, crossAttention: AttentionLayer
-  private let up, down: Linear
+  private let feedForward: GatedFeedForward
 
   init(_ weights: Weights, channels: Int, contextWidth: Int, heads: Int, site: LayerSite) throws {
     self.site = site
     norm1 = try weights.layerNorm("norm1", channels)
     norm2 = try weights.layerNorm("norm2", channels)
-    norm3 = try weights.layerNorm("norm3", channels)
     selfAttention = try AttentionLayer(
       weights["attn1"], channels: channels, contextChannels: channels, heads: heads)
     crossAttention = try AttentionLayer(
       weights["attn2"], channels: channels, contextChannels: contextWidth, heads: heads)
-    up = try weights.linear("ff.net.0.proj", channels, 8 * channels)
-    down = try weights.linear("ff.net.2", 4 * channels, channels)
+    feedForward = try GatedFeedForward(
+      norm: weights.layerNorm("norm3", channels),
+      up: weights.linear("ff.net.0.proj", channels, 8 * channels),
+      down: weights.linear("ff.net.2", 4 * channels, channels))
   }
 
   /// - Parameter input: (batch, n, channels); the n tokens are the pixels of `grid`.
@@ -30,20 +31,7 @@ struct TransformerBlock {
     hidden.add(
       try processor.crossAttention(
         crossAttention, norm2(hidden), context: context, grid: grid, at: site))
-    hidden.add(feedForward(norm3(hidden)))
-    return try processor.afterFeedForward(hidden, grid: grid, at: site)
-  }
-
-  /// In portions: its inside is eight times as wide as what goes in and comes out.
-  private func feedForward(_ input: Tensor) -> Tensor {
-    let channels = input.shape[2]
-    let tokens = input.reshaped([input.count / channels, channels])
-    let portion = max(1, (16 << 20) / (8 * channels))
-    if tokens.shape[0] <= portion { return down(up(input).gegluGated()) }
-    let parts = stride(from: 0, to: tokens.shape[0], by: portion).map { first in
-      down(up(tokens.rows(first..<min(tokens.shape[0], first + portion))).gegluGated())
-    }
-    return Tensor.concatenated(parts).reshaped(input.shape)
+    return try processor.afterFeedForward(feedForward(hidden), grid: grid, at: site)
   }
 }
 
@@ -85,8 +73,8 @@ struct SpatialTransformer {
     for block in blocks {
       hidden = try block(hidden, grid: grid, context: context, processor: processor)
     }
-    var output = projectOut(hidden).reshaped(input.shape)
-    output.add(input)
+    var output = input
+    projectOut.add(hidden, to: &output)
     return output
   }
 }

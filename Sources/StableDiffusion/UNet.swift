@@ -28,10 +28,11 @@ public final class UNet: Sendable {
     var resampling: Convolution?
   }
 
-  init(folder: URL) throws {
+  init(folder: URL, precision: Precision, store: (any PreparedWeightsStore)?) throws {
     let configuration = try UNetConfiguration(folder.appending(path: "config.json"))
     let weights = try Weights(
-      SafetensorsFile(ModelFolder.weightsFile("diffusion_pytorch_model", in: folder)))
+      SafetensorsFile(ModelFolder.weightsFile("diffusion_pytorch_model", in: folder)),
+      precision: precision, store: store)
     self.configuration = configuration
     let channels = configuration.channels
     let timeChannels = 4 * channels[0]

@@ -45,37 +45,4 @@ extension Tensor {
     result.apply(activation)
     return result
   }
-
-  /// The gated unit of transformer feed-forwards: (…, 2c) → (…, c), the first half times the GELU
-  /// of the second.
-  public func gegluGated() -> Tensor {
-    let double = shape[shape.count - 1]
-    precondition(double % 2 == 0, "a gate needs an even last dimension, not \(shape)")
-    let channels = double / 2
-    var result = Tensor(uninitialized: shape.dropLast() + [channels])
-    let rows = count / max(double, 1)
-    // Tiles small enough that the gate stays in the nearest cache between its three passes.
-    let tile = max(1, 8192 / max(channels, 1))
-    withValues { source in
-      result.withMutableValues { target in
-        let (source, target) = (Shared(source), Shared(target))
-        Parallel.ranges(of: (rows + tile - 1) / tile, atLeast: 2) { tiles in
-          for index in tiles {
-            let range = (index * tile)..<min(rows, (index + 1) * tile)
-            let gated = target.pointer + range.lowerBound * channels
-            for (position, row) in range.enumerated() {
-              (gated + position * channels).update(
-                from: source.pointer + row * double + channels, count: channels)
-            }
-            Activation.gelu.apply(to: gated, count: range.count * channels)
-            for (position, row) in range.enumerated() {
-              let (gate, value) = (gated + position * channels, source.pointer + row * double)
-              for channel in 0..<channels { gate[channel] *= value[channel] }
-            }
-          }
-        }
-      }
-    }
-    return result
-  }
 }

@@ -1,3 +1,5 @@
+import CKernels
+
 extension Tensor {
   /// Scaled dot-product attention over heads that lie side by side in the last dimension: softmax(q
   /// kᵀ · scale) v.
@@ -6,13 +8,30 @@ extension Tensor {
   ///   - queries: (batch, n, heads · c).
   ///   - keys, values: (batch or 1, m, heads · c); a batch of 1 serves every row of the queries.
   ///   - scale: 1 / √c by default.
-  ///   - causal: a query sees only the keys at its own position and before.
+  ///   - causal: a query sees only the keys at its own position and before; in full precision.
+  ///   - precision: of the products; the softmax is always in 32 bits.
   /// - Returns: (batch, n, heads · c).
   ///
   /// Scores exist for a tile of queries at a time, never for a whole layer.
   public static func attention(
     queries: Tensor, keys: Tensor, values: Tensor, heads: Int, scale: Float? = nil,
-    causal: Bool = false
+    causal: Bool = false, precision: Precision = .full
+  ) -> Tensor {
+    attention(
+      queries: queries, keys: keys, values: values, heads: heads, scale: scale, causal: causal,
+      kernel: causal || !Processor.hasAVX512 ? .portable : .avx512(precision))
+  }
+
+  enum AttentionKernel {
+    /// By the libraries' matrix products.
+    case portable
+    /// By our own, with a running softmax; mixed where the processor has bf16.
+    case avx512(Precision)
+  }
+
+  static func attention(
+    queries: Tensor, keys: Tensor, values: Tensor, heads: Int, scale: Float? = nil,
+    causal: Bool = false, kernel: AttentionKernel
   ) -> Tensor {
     let (batch, n, width) = (queries.shape[0], queries.shape[1], queries.shape[2])
     let (shared, m) = (keys.shape[0] == 1, keys.shape[1])
@@ -24,6 +43,11 @@ extension Tensor {
     let scale = scale ?? 1 / Float(c).squareRoot()
     var output = Tensor(uninitialized: queries.shape)
     guard output.count > 0 else { return output }
+    if case .avx512(let precision) = kernel {
+      attendByBlocks(
+        queries, keys, values, heads: heads, scale: scale, precision: precision, into: &output)
+      return output
+    }
     // Tiles whose scores stay in the second-level cache, but not so few rows that the matrix
     // product starves.
     let tile = min(n, max(32, (1 << 17) / m))
@@ -75,5 +99,54 @@ extension Tensor {
       }
     }
     return output
+  }
+
+  private static func attendByBlocks(
+    _ queries: Tensor, _ keys: Tensor, _ values: Tensor, heads: Int, scale: Float,
+    precision: Precision, into output: inout Tensor
+  ) {
+    let (batch, n, width) = (queries.shape[0], queries.shape[1], queries.shape[2])
+    let (shared, m, c) = (keys.shape[0] == 1, keys.shape[1], width / heads)
+    // As many queries as the laying out of a block of keys is to serve, but some work for everyone.
+    let threads = Parallel.threads
+    var tiles = (n + 1023) / 1024
+    while batch * heads * tiles < 4 * threads, n / tiles > 96 { tiles *= 2 }
+    let tile = (n + tiles - 1) / tiles
+    let isMixed = precision == .mixed && Processor.hasBFloat16
+    let size = (kernels_attention_scratch(tile, c) + 3) / 4
+    var scratch = Tensor(uninitialized: [threads, size])
+    queries.withValues { queries in
+      keys.withValues { keys in
+        values.withValues { values in
+          output.withMutableValues { output in
+            scratch.withMutableValues { scratch in
+              let (queries, keys, values) = (Shared(queries), Shared(keys), Shared(values))
+              let (output, scratch) = (Shared(output), Shared(scratch))
+              Parallel.parts(of: batch * heads * tiles) { part, range in
+                for item in range {
+                  let (row, head) = (item / (heads * tiles), item / tiles % heads)
+                  let first = item % tiles * tile
+                  guard first < n else { continue }
+                  let position = (row * n + first) * width + head * c
+                  let other = (shared ? 0 : row * m * width) + head * c
+                  var attention = kernels_attention(
+                    queries: queries.pointer + position, keys: keys.pointer + other,
+                    values: values.pointer + other, output: output.pointer + position,
+                    query_stride: width, key_stride: width, value_stride: width,
+                    output_stride: width, query_count: min(tile, n - first), key_count: m,
+                    channels: c, scale: scale)
+                  let own = scratch.pointer + part * size
+                  if isMixed {
+                    kernels_attention_bf16(&attention, own)
+                  } else {
+                    kernels_attention_avx512(&attention, own)
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
   }
 }

@@ -3,7 +3,8 @@ import Synchronization
 
 /// A two-dimensional convolution over channels-last pictures, with its weights and bias.
 ///
-/// The weights stay where they are mapped; oneDNN's blocked copy of them is made at the first use.
+/// 3×3 kernels with stride 1 go by `WinogradConvolution`, the others by oneDNN's direct one. Both are
+/// computed in 32 bits whatever the model's precision.
 public final class Convolution: Sendable {
   /// Zeros added around a picture.
   public struct Padding: Hashable, Sendable {
@@ -18,24 +19,67 @@ public final class Convolution: Sendable {
 
   public let stride: Int
   public let padding: Padding
-  public var inputChannels: Int { weight.shape[1] }
-  public var outputChannels: Int { weight.shape[0] }
+  public var inputChannels: Int { shape[1] }
+  public var outputChannels: Int { shape[0] }
 
-  private let weight: Tensor
+  /// Of the plain weights.
+  private let shape: [Int]
+  private let weights: PreparedWeights
   private let bias: Tensor?
+  /// For the direct convolution, whose layout is oneDNN's choice for a picture's size.
   private let packed = Mutex<[PackedWeights]>([])
 
   /// - Parameters:
   ///   - weight: (output channels, input channels, kernel height, kernel width), PyTorch's order.
   ///   - bias: (output channels).
-  public init(weight: Tensor, bias: Tensor?, stride: Int = 1, padding: Padding = .all(0)) {
+  public convenience init(
+    weight: Tensor, bias: Tensor?, stride: Int = 1, padding: Padding = .all(0)
+  ) {
+    precondition(weight.shape.count == 4, "a convolution's weights have four dimensions")
+    let form = Form(shape: weight.shape, stride: stride)
+    self.init(
+      shape: weight.shape, weights: PreparedWeights { form.prepare(weight) }, bias: bias,
+      stride: stride, padding: padding)
+  }
+
+  /// - Parameters:
+  ///   - shape: of the plain weights.
+  ///   - weights: in the form that `Form` gives for them.
+  public init(
+    shape: [Int], weights: PreparedWeights, bias: Tensor?, stride: Int = 1,
+    padding: Padding = .all(0)
+  ) {
     precondition(
-      weight.shape.count == 4 && (bias.map { $0.count == weight.shape[0] } ?? true),
+      shape.count == 4 && (bias.map { $0.count == shape[0] } ?? true),
       "a convolution's weights have four dimensions")
-    self.weight = weight
+    self.shape = shape
+    self.weights = weights
     self.bias = bias
     self.stride = stride
     self.padding = padding
+  }
+
+  /// In which form a convolution keeps its weights.
+  public struct Form: Sendable {
+    let shape: [Int]
+    let isWinograd: Bool
+
+    public init(shape: [Int], stride: Int) {
+      self.shape = shape
+      isWinograd = shape[2] == 3 && shape[3] == 3 && stride == 1
+    }
+
+    /// Tells forms apart.
+    public var name: String { isWinograd ? "winograd" : "plain" }
+
+    public var preparedShape: [Int] {
+      isWinograd
+        ? WinogradConvolution.preparedShape(outputs: shape[0], inputs: shape[1]) : shape
+    }
+
+    public func prepare(_ weight: Tensor) -> Tensor {
+      isWinograd ? WinogradConvolution.prepared(weight) : weight
+    }
   }
 
   /// - Parameter input: (n, height, width, input channels).
@@ -43,13 +87,20 @@ public final class Convolution: Sendable {
   public func callAsFunction(_ input: Tensor) -> Tensor {
     precondition(
       input.shape.count == 4 && input.shape[3] == inputChannels,
-      "\(input.shape) into a convolution of \(weight.shape)")
+      "\(input.shape) into a convolution of \(shape)")
     let (n, height, width) = (input.shape[0], input.shape[1], input.shape[2])
-    let (kernelHeight, kernelWidth) = (weight.shape[2], weight.shape[3])
+    let (kernelHeight, kernelWidth) = (shape[2], shape[3])
     let outputHeight = (height + padding.top + padding.bottom - kernelHeight) / stride + 1
     let outputWidth = (width + padding.left + padding.right - kernelWidth) / stride + 1
+    if Form(shape: shape, stride: stride).isWinograd {
+      return WinogradConvolution(
+        inputChannels: inputChannels, outputChannels: outputChannels, top: padding.top,
+        left: padding.left)(
+          input, weights: weights.values, bias: bias, outputHeight: outputHeight,
+          outputWidth: outputWidth)
+    }
     let geometry = ConvolutionGeometry(
-      input: input.shape, weight: weight.shape,
+      input: input.shape, weight: shape,
       output: [n, outputHeight, outputWidth, outputChannels], stride: stride, padding: padding,
       bias: bias != nil)
     let primitive = OneDNN.primitive(.convolution(geometry)) { geometry.compiled() }
@@ -83,7 +134,8 @@ public final class Convolution: Sendable {
     let wanted = primitive.weights
     return packed.withLock { packed in
       if let found = packed.first(where: { $0.has(layout: wanted) }) { return found.values }
-      let plain = OneDNN.memory(weight.shape)
+      let weight = weights.values
+      let plain = OneDNN.memory(shape)
       let size = dnnl_memory_desc_get_size([wanted])
       var values = Tensor(uninitialized: [(size + 3) / 4])
       let reorder = OneDNNPrimitive(reorderFrom: plain, to: wanted)

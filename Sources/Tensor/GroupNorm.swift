@@ -1,3 +1,5 @@
+import CKernels
+
 /// Normalisation over each group of channels of a picture, with a learned scale and shift, and an
 /// optional activation in the same pass.
 ///
@@ -56,16 +58,12 @@ public struct GroupNorm: Sendable {
                 let position = (item / tiles * pixels + first) * channels
                 let count = min(tile, pixels - first)
                 let scale = factors.pointer + item / tiles * 2 * channels
-                for pixel in 0..<count {
-                  let (from, to) = (
-                    input.pointer + position + pixel * channels,
-                    output.pointer + position + pixel * channels
-                  )
-                  for channel in 0..<channels {
-                    to[channel] = from[channel] * scale[channel] + scale[channels + channel]
-                  }
+                kernels_scale_shift(
+                  input.pointer + position, output.pointer + position, count, channels, scale,
+                  scale + channels, activation == .silu)
+                if activation != .silu {
+                  activation?.apply(to: output.pointer + position, count: count * channels)
                 }
-                activation?.apply(to: output.pointer + position, count: count * channels)
               }
             }
           }
@@ -82,15 +80,7 @@ public struct GroupNorm: Sendable {
   ) {
     let channels = weight.count
     sums.update(repeating: 0, count: 2 * channels)
-    let squares = sums + channels
-    for pixel in 1..<max(1, pixels) {
-      let row = values + pixel * channels
-      for channel in 0..<channels {
-        let difference = row[channel] - values[channel]
-        sums[channel] += difference
-        squares[channel] += difference * difference
-      }
-    }
+    kernels_sums(values + channels, pixels - 1, channels, values, sums, sums + channels)
   }
 
   /// From the tiles' sums to what each channel is multiplied by and what is added to it.

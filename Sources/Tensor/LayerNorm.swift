@@ -1,4 +1,4 @@
-import COneDNN
+import CKernels
 
 /// Normalisation over the last dimension, with a learned scale and shift.
 public struct LayerNorm: Sendable {
@@ -12,34 +12,31 @@ public struct LayerNorm: Sendable {
   }
 
   public func callAsFunction(_ input: Tensor) -> Tensor {
-    let (channels, epsilon) = (weight.count, epsilon)
+    let channels = weight.count
     precondition(input.shape.last == channels, "\(input.shape) into a layer norm of \(channels)")
-    let rows = input.count / channels
     var output = Tensor(uninitialized: input.shape)
-    guard rows > 0 else { return output }
-    let primitive = OneDNN.primitive(.layerNorm(rows: rows, channels: channels, epsilon: epsilon)) {
-      var matrix = OneDNN.memory([rows, channels])
-      var operation = dnnl_layer_normalization_desc_t()
-      OneDNN.check(
-        dnnl_layer_normalization_forward_desc_init(
-          &operation, dnnl_forward_inference, &matrix, nil, epsilon,
-          dnnl_use_scale.rawValue | dnnl_use_shift.rawValue),
-        "describe a layer norm")
-      return OneDNNPrimitive(&operation, name: "layer norm")
-    }
+    let rows = input.count / channels
     input.withValues { input in
-      weight.withValues { weight in
-        bias.withValues { bias in
-          output.withMutableValues { output in
-            primitive.run([
-              (DNNL_ARG_SRC, input.forOneDNN), (DNNL_ARG_DST, UnsafeMutableRawPointer(output)),
-              (DNNL_ARG_SCALE, weight.forOneDNN),
-              (DNNL_ARG_SHIFT, bias.forOneDNN),
-            ])
-          }
+      output.withMutableValues { output in
+        let (input, output) = (Shared(input), Shared(output))
+        Parallel.ranges(of: rows, atLeast: max(1, 16384 / channels)) { range in
+          apply(
+            to: input.pointer + range.lowerBound * channels, rows: range.count,
+            into: output.pointer + range.lowerBound * channels)
         }
       }
     }
     return output
+  }
+
+  /// Rows of channels; usable inside parallel loops.
+  func apply(
+    to input: UnsafePointer<Float>, rows: Int, into output: UnsafeMutablePointer<Float>
+  ) {
+    weight.withValues { weight in
+      bias.withValues { bias in
+        kernels_layer_norm(input, output, rows, self.weight.count, weight, bias, epsilon)
+      }
+    }
   }
 }

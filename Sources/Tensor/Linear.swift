@@ -1,63 +1,204 @@
+import CKernels
 import COneDNN
 
 /// A fully connected layer: `y = x Wᵀ + b` over the last dimension.
 public final class Linear: Sendable {
-  public var inputs: Int { weight.shape[1] }
-  public var outputs: Int { weight.shape[0] }
-
-  public let weight: Tensor
+  public let inputs, outputs: Int
   public let bias: Tensor?
+  let precision: Precision
+  private let weights: PreparedWeights
 
   /// - Parameters:
   ///   - weight: (outputs, inputs), or a 1×1 convolution's (outputs, inputs, 1, 1), which is the
   ///     same on channels-last pictures.
   ///   - bias: (outputs).
-  public init(weight: Tensor, bias: Tensor?) {
+  public convenience init(weight: Tensor, bias: Tensor?, precision: Precision = .full) {
     precondition(weight.count == weight.shape[0] * weight.shape[1], "\(weight.shape) is no matrix")
-    self.weight = weight.reshaped([weight.shape[0], weight.shape[1]])
+    let form = Form(inputs: weight.shape[1], outputs: weight.shape[0], precision: precision)
+    self.init(form, weights: PreparedWeights { form.prepare(weight) }, bias: bias)
+  }
+
+  /// - Parameters:
+  ///   - weights: in the form that is given.
+  ///   - bias: (outputs).
+  public init(_ form: Form, weights: PreparedWeights, bias: Tensor?) {
+    (inputs, outputs, precision) = (form.inputs, form.outputs, form.precision)
+    self.weights = weights
     self.bias = bias
+  }
+
+  /// In which form a layer keeps its weights: as oneDNN's products of many rows read them, in bf16
+  /// for mixed precision.
+  public struct Form: Sendable {
+    let inputs, outputs: Int
+    let precision: Precision
+
+    public init(inputs: Int, outputs: Int, precision: Precision) {
+      (self.inputs, self.outputs, self.precision) = (inputs, outputs, precision)
+    }
+
+    /// Tells forms apart.
+    public var name: String { "linear \(precision)" }
+
+    public var preparedShape: [Int] { [(bytes + 3) / 4] }
+
+    private var bytes: Int {
+      var layout = layout
+      return dnnl_memory_desc_get_size(&layout)
+    }
+
+    /// What oneDNN would choose for a matrix product of many rows.
+    var layout: dnnl_memory_desc_t {
+      LinearGeometry(
+        rows: 256, inputs: inputs, outputs: outputs, bias: false, adds: false, precision: precision
+      ).preferredWeights
+    }
+
+    /// - Parameter weight: (outputs, inputs) and, perhaps, ones.
+    public func prepare(_ weight: Tensor) -> Tensor {
+      // The product's right side is the weights' transpose.
+      let plain = OneDNN.memory([inputs, outputs], strides: [1, inputs])
+      let reorder = OneDNNPrimitive(reorderFrom: plain, to: layout)
+      var values = Tensor(uninitialized: preparedShape)
+      weight.withValues { from in
+        values.withMutableValues { to in
+          reorder.run([(DNNL_ARG_FROM, from.forOneDNN), (DNNL_ARG_TO, UnsafeMutableRawPointer(to))])
+        }
+      }
+      return values
+    }
   }
 
   /// - Parameter input: (…, inputs).
   /// - Returns: (…, outputs).
   public func callAsFunction(_ input: Tensor) -> Tensor {
-    precondition(
-      input.shape.last == inputs, "\(input.shape) into a linear layer of \(weight.shape)")
-    let rows = input.count / inputs
     var output = Tensor(uninitialized: input.shape.dropLast() + [outputs])
-    guard rows > 0 else { return output }
-    let primitive = OneDNN.primitive(
-      .linear(rows: rows, inputs: inputs, outputs: outputs, bias: bias != nil)
-    ) {
-      var source = OneDNN.memory([rows, inputs])
-      var weights = OneDNN.memory([inputs, outputs], strides: [1, inputs])
-      var biases = OneDNN.memory([1, outputs])
-      var target = OneDNN.memory([rows, outputs])
-      var operation = dnnl_matmul_desc_t()
-      let status = withUnsafeMutablePointer(to: &biases) {
-        dnnl_matmul_desc_init(&operation, &source, &weights, bias == nil ? nil : $0, &target)
-      }
-      OneDNN.check(status, "describe a linear layer of \(weight.shape)")
-      return OneDNNPrimitive(&operation, name: "linear layer of \(weight.shape)")
-    }
+    run(input, into: &output, adds: false)
+    return output
+  }
+
+  /// Adds the layer's result to `output`, (…, outputs).
+  public func add(_ input: Tensor, to output: inout Tensor) { run(input, into: &output, adds: true) }
+
+  private func run(_ input: Tensor, into output: inout Tensor, adds: Bool) {
+    precondition(
+      input.shape.last == inputs && output.count / outputs == input.count / inputs,
+      "\(input.shape) into a linear layer of \([outputs, inputs])")
+    let count = input.count / inputs
+    guard count > 0 else { return }
+    // Every thread takes rows of its own, whose bf16 copies stay in its cache; where there are too
+    // few rows for that, oneDNN divides the columns.
+    let threads = Parallel.threads
+    let isDivided = threads > 1 && count >= 32 * threads
+    let most = isDivided ? LinearRows.most : count
+    let parts = isDivided ? threads * ((count + threads * most - 1) / (threads * most)) : 1
+    let part = (count + parts - 1) / parts
+    let (whole, last) = (
+      LinearRows(self, rows: part, adds: adds, onOneThread: isDivided),
+      LinearRows(self, rows: (count - 1) % part + 1, adds: adds, onOneThread: isDivided)
+    )
+    let (inputs, outputs) = (inputs, outputs)
     input.withValues { input in
-      weight.withValues { weight in
-        output.withMutableValues { output in
-          var arguments: [OneDNNPrimitive.Argument] = [
-            (DNNL_ARG_SRC, input.forOneDNN), (DNNL_ARG_WEIGHTS, weight.forOneDNN),
-            (DNNL_ARG_DST, UnsafeMutableRawPointer(output)),
-          ]
-          if let bias {
-            bias.withValues { bias in
-              arguments.append((DNNL_ARG_BIAS, bias.forOneDNN))
-              primitive.run(arguments)
-            }
-          } else {
-            primitive.run(arguments)
+      output.withMutableValues { output in
+        let (input, output) = (Shared(input), Shared(output))
+        func rows(_ range: Range<Int>) {
+          for index in range {
+            let first = index * part
+            (first + part <= count ? whole : last)(
+              input.pointer + first * inputs, into: output.pointer + first * outputs)
           }
+        }
+        if isDivided {
+          Parallel.ranges(of: (count + part - 1) / part, rows)
+        } else {
+          rows(0..<1)
         }
       }
     }
-    return output
+  }
+
+  func withWeights<R>(_ body: (UnsafePointer<Float>) -> R) -> R { weights.values.withValues(body) }
+}
+
+/// A linear layer on a fixed number of rows; usable inside parallel loops where made for one thread.
+struct LinearRows: @unchecked Sendable {
+  /// Rows whose operands stay in a core's cache, and which are enough to read the weights for.
+  static let most = 256
+
+  private let layer: Linear
+  private let rows: Int
+  private let primitive: OneDNNPrimitive
+
+  /// - Parameters:
+  ///   - adds: whether the result is added to what is at its place.
+  init(_ layer: Linear, rows: Int, adds: Bool, onOneThread: Bool) {
+    (self.layer, self.rows) = (layer, rows)
+    let geometry = LinearGeometry(
+      rows: rows, inputs: layer.inputs, outputs: layer.outputs, bias: layer.bias != nil,
+      adds: adds, precision: layer.precision)
+    primitive = OneDNN.primitive(.linear(geometry), onOneThread: onOneThread) {
+      geometry.compiled(
+        weights: Linear.Form(
+          inputs: layer.inputs, outputs: layer.outputs, precision: layer.precision
+        ).layout)
+    }
+  }
+
+  /// - Parameters:
+  ///   - input: (rows, inputs).
+  ///   - output: (rows, outputs).
+  func callAsFunction(
+    _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>
+  ) {
+    switch layer.precision {
+    case .full: run(input.forOneDNN, output)
+    case .mixed:
+      let count = rows * layer.inputs
+      let bytes = count * MemoryLayout<UInt16>.stride
+      let rounded = BufferPool.take(bytes: bytes)
+      defer { BufferPool.giveBack(rounded, bytes: bytes) }
+      kernels_to_bfloat16(input, rounded.bindMemory(to: UInt16.self, capacity: count), count)
+      run(rounded, output)
+    }
+  }
+
+  private func run(_ input: UnsafeMutableRawPointer, _ output: UnsafeMutablePointer<Float>) {
+    layer.withWeights { weights in
+      var arguments: [OneDNNPrimitive.Argument] = [
+        (DNNL_ARG_SRC, input), (DNNL_ARG_WEIGHTS, weights.forOneDNN),
+        (DNNL_ARG_DST, UnsafeMutableRawPointer(output)),
+      ]
+      guard let bias = layer.bias else { return primitive.run(arguments) }
+      bias.withValues { bias in
+        arguments.append((DNNL_ARG_BIAS, bias.forOneDNN))
+        primitive.run(arguments)
+      }
+    }
+  }
+}
+
+/// Everything that tells one compiled linear layer from another.
+struct LinearGeometry: Hashable {
+  let rows, inputs, outputs: Int
+  let bias, adds: Bool
+  let precision: Precision
+
+  private var type: dnnl_data_type_t { precision == .mixed ? dnnl_bf16 : dnnl_f32 }
+
+  var preferredWeights: dnnl_memory_desc_t {
+    compiled(weights: OneDNN.anyLayout([inputs, outputs], type: type)).weights
+  }
+
+  func compiled(weights: dnnl_memory_desc_t) -> OneDNNPrimitive {
+    var weights = weights
+    var source = OneDNN.memory([rows, inputs], type: type)
+    var biases = OneDNN.memory([1, outputs])
+    var target = OneDNN.memory([rows, outputs])
+    var operation = dnnl_matmul_desc_t()
+    let status = withUnsafeMutablePointer(to: &biases) {
+      dnnl_matmul_desc_init(&operation, &source, &weights, bias ? $0 : nil, &target)
+    }
+    OneDNN.check(status, "describe a linear layer of \([outputs, inputs])")
+    return OneDNNPrimitive(&operation, name: "linear layer of \([outputs, inputs])", adds: adds)
   }
 }

@@ -24,22 +24,24 @@ enum OneDNN {
   }
 
   /// A dense description in the order of `shape`, or with the given strides (in elements).
-  static func memory(_ shape: [Int], strides: [Int]? = nil) -> dnnl_memory_desc_t {
+  static func memory(
+    _ shape: [Int], strides: [Int]? = nil, type: dnnl_data_type_t = dnnl_f32
+  ) -> dnnl_memory_desc_t {
     var description = dnnl_memory_desc_t()
     let strides = strides ?? denseStrides(shape)
     check(
       dnnl_memory_desc_init_by_strides(
-        &description, Int32(shape.count), shape.map(Int64.init), dnnl_f32, strides.map(Int64.init)),
+        &description, Int32(shape.count), shape.map(Int64.init), type, strides.map(Int64.init)),
       "describe \(shape)")
     return description
   }
 
   /// A description whose layout oneDNN may choose.
-  static func anyLayout(_ shape: [Int]) -> dnnl_memory_desc_t {
+  static func anyLayout(_ shape: [Int], type: dnnl_data_type_t = dnnl_f32) -> dnnl_memory_desc_t {
     var description = dnnl_memory_desc_t()
     check(
       dnnl_memory_desc_init_by_tag(
-        &description, Int32(shape.count), shape.map(Int64.init), dnnl_f32, dnnl_format_tag_any),
+        &description, Int32(shape.count), shape.map(Int64.init), type, dnnl_format_tag_any),
       "describe \(shape)")
     return description
   }
@@ -64,12 +66,14 @@ enum OneDNN {
   private static let mostCompiled = 8192
 
   /// The primitive for an operation, compiled at its first use.
+  ///
+  /// - Parameter onOneThread: for use inside a parallel loop.
   static func primitive(
-    _ operation: OneDNNOperation, compile: () -> OneDNNPrimitive
+    _ operation: OneDNNOperation, onOneThread: Bool = false, compile: () -> OneDNNPrimitive
   ) -> OneDNNPrimitive {
-    let key = Compiled(operation: operation, threads: Parallel.threads)
+    let key = Compiled(operation: operation, threads: onOneThread ? 1 : Parallel.threads)
     if let found = compiled.withLock({ $0[key] }) { return found }
-    let made = compile()
+    let made = onOneThread ? Parallel.asOneThread(compile) : compile()
     compiled.withLock { compiled in
       if compiled.count >= mostCompiled { compiled.removeAll() }
       compiled[key] = made
@@ -81,9 +85,8 @@ enum OneDNN {
 /// What a primitive computes, down to the last dimension.
 enum OneDNNOperation: Hashable {
   case convolution(ConvolutionGeometry)
-  case linear(rows: Int, inputs: Int, outputs: Int, bias: Bool)
+  case linear(LinearGeometry)
   case softmax(rows: Int, columns: Int)
-  case layerNorm(rows: Int, channels: Int, epsilon: Float)
   case activation(Activation, count: Int)
 }
 
@@ -98,12 +101,20 @@ final class OneDNNPrimitive: @unchecked Sendable {
 
   /// - Parameters:
   ///   - operation: a pointer to one of oneDNN's operation descriptions.
-  init(_ operation: UnsafeRawPointer, name: String) {
+  ///   - adds: whether the result is added to what is at its place.
+  init(_ operation: UnsafeRawPointer, name: String, adds: Bool = false) {
     var attributes: dnnl_primitive_attr_t?
     OneDNN.check(dnnl_primitive_attr_create(&attributes), "create attributes")
     OneDNN.check(
       dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user),
       "set attributes")
+    if adds {
+      var after: dnnl_post_ops_t?
+      OneDNN.check(dnnl_post_ops_create(&after), "create attributes")
+      defer { dnnl_post_ops_destroy(after) }
+      OneDNN.check(dnnl_post_ops_append_sum(after, 1), "set attributes")
+      OneDNN.check(dnnl_primitive_attr_set_post_ops(attributes, after), "set attributes")
+    }
     defer { dnnl_primitive_attr_destroy(attributes) }
     var description: dnnl_primitive_desc_t?
     OneDNN.check(

@@ -28,6 +28,14 @@ public enum Parallel {
     free(program)
   }
 
+  /// Calls `body` as if there were one thread only.
+  static func asOneThread<R>(_ body: () -> R) -> R {
+    let before = omp_get_max_threads()
+    omp_set_num_threads(1)
+    defer { omp_set_num_threads(before) }
+    return body()
+  }
+
   /// Makes sure that the calling thread's teams have just as many threads as they say. With
   /// OMP_THREAD_LIMIT or OMP_DYNAMIC in the environment a team may have fewer, and oneDNN, which
   /// divides the work beforehand, would leave some of it undone.

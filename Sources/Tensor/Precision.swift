@@ -1,5 +1,3 @@
-import COneDNN
-
 /// In what the products of a model's matrices are computed.
 public enum Precision: String, Sendable, Hashable, CaseIterable {
   /// 32-bit floats throughout.
@@ -10,10 +8,7 @@ public enum Precision: String, Sendable, Hashable, CaseIterable {
 
   /// Whether this processor multiplies bf16; elsewhere converting to it would cost accuracy and
   /// time.
-  public static let isMixedSupported: Bool = {
-    let needed = dnnl_cpu_isa_avx512_core_bf16.rawValue
-    return dnnl_get_effective_cpu_isa().rawValue & needed == needed
-  }()
+  public static var isMixedSupported: Bool { Processor.hasBFloat16 }
 
   /// What is fastest here.
   public static var automatic: Precision { isMixedSupported ? .mixed : .full }

@@ -93,6 +93,14 @@ public final class SafetensorsFile: @unchecked Sendable {
 
   public func shape(of name: String) -> [Int]? { entries[name]?.shape }
 
+  /// Whether a tensor is a view of the file rather than a converted copy.
+  func isMapped(_ name: String) -> Bool {
+    guard let entry = entries[name] else { return false }
+    return entry.type == "F32"
+      && Int(bitPattern: contents.bytes + entry.range.lowerBound) % MemoryLayout<Float>.alignment
+        == 0
+  }
+
   /// Feeds what tells this file from others to a hash without reading all of it: its size, its
   /// header, and every tensor's first 4096 bytes. Training changes all of a tensor's numbers.
   public func feedSample(to hash: ContentHash) {
@@ -112,7 +120,7 @@ public final class SafetensorsFile: @unchecked Sendable {
     let source = contents.bytes + entry.range.lowerBound
     let count = entry.shape.reduce(1, *)
     switch entry.type {
-    case "F32" where Int(bitPattern: source) % 4 == 0:
+    case "F32" where isMapped(name):
       return Tensor(
         shape: entry.shape,
         storage: TensorStorage(

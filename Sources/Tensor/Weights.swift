@@ -2,16 +2,32 @@ import Foundation
 
 /// The tensors of one component of a model, addressed by their path as PyTorch's modules are:
 /// `weights["down_blocks.0"]["resnets.1"]`.
-public struct Weights: Sendable {
+public struct Weights {
+  /// In what the component's products are to be computed.
+  public let precision: Precision
   private let file: SafetensorsFile
   private let prefix: String
+  private let store: (any PreparedWeightsStore)?
 
-  public init(_ file: SafetensorsFile, prefix: String = "") {
-    (self.file, self.prefix) = (file, prefix)
+  /// - Parameter store: keeps prepared weights; without one, they are made when first needed.
+  public init(
+    _ file: SafetensorsFile, precision: Precision = .full,
+    store: (any PreparedWeightsStore)? = nil
+  ) {
+    self.init(file, precision, store, prefix: "")
+  }
+
+  private init(
+    _ file: SafetensorsFile, _ precision: Precision, _ store: (any PreparedWeightsStore)?,
+    prefix: String
+  ) {
+    (self.file, self.precision, self.store, self.prefix) = (file, precision, store, prefix)
   }
 
   /// The weights below `path`.
-  public subscript(path: String) -> Weights { Weights(file, prefix: prefix + path + ".") }
+  public subscript(path: String) -> Weights {
+    Weights(file, precision, store, prefix: prefix + path + ".")
+  }
 
   /// Which file and which part of it, for messages.
   public var place: String { "\(file.url.path(percentEncoded: false)), '\(prefix.dropLast())'" }
@@ -25,6 +41,42 @@ public struct Weights: Sendable {
   /// - Throws: `WeightsError` naming the file and the tensor, where it is missing or has another
   ///   shape.
   public func tensor(_ name: String, shape: [Int]) throws -> Tensor {
+    let path = try checked(name, shape: shape)
+    // A large tensor of 16 bits is worth keeping in 32; the file's own 32 bits are shared as they
+    // are.
+    guard let store, !file.isMapped(path), shape.reduce(1, *) >= 1 << 16 else {
+      return try file.tensor(path)
+    }
+    return try store.prepared("\(path) plain", shape: shape) { try file.tensor(path) }
+  }
+
+  /// A tensor in the form that a kernel reads.
+  ///
+  /// - Parameters:
+  ///   - shape: of the plain tensor.
+  ///   - form: tells the forms of a tensor apart.
+  ///   - prepare: makes the form from the plain tensor.
+  /// - Throws: as `tensor`.
+  public func prepared(
+    _ name: String, shape: [Int], form: String, preparedShape: [Int],
+    _ prepare: @Sendable @escaping (Tensor) -> Tensor
+  ) throws -> PreparedWeights {
+    let path = try checked(name, shape: shape)
+    if let store {
+      return PreparedWeights(
+        ready: try store.prepared("\(path) \(form)", shape: preparedShape) {
+          prepare(try file.tensor(path))
+        })
+    }
+    let plain = try file.isMapped(path) ? file.tensor(path) : nil
+    return PreparedWeights { [file] in
+      // The path was looked up before.
+      prepare(plain ?? (try? file.tensor(path)) ?? Tensor(repeating: .nan, shape: shape))
+    }
+  }
+
+  /// The path in the file, where there is a tensor of that shape.
+  private func checked(_ name: String, shape: [Int]) throws -> String {
     let path = prefix + name
     guard let found = file.shape(of: path) else {
       throw WeightsError(
@@ -35,6 +87,6 @@ public struct Weights: Sendable {
         "\(file.url.path(percentEncoded: false)): tensor '\(path)' has the shape \(found), but the model's config asks for \(shape)"
       )
     }
-    return try file.tensor(path)
+    return path
   }
 }

@@ -1,0 +1,125 @@
+// The expectation and the sums of the maximisation in one pass: at low temperatures nearly all of a token's assignment
+// is one centre's, so that after the products there is little left to do.
+#include "CKernels.h"
+
+static const long group = 64;
+
+static long grouped(long centre_count) { return (centre_count + group - 1) / group * group; }
+
+long kernels_packed_centres_count(long centre_count, long channels) { return grouped(centre_count) * channels; }
+
+// 64 centres side by side for each channel; those that are missing are zeros.
+void kernels_pack_centres(const float *centres, long stride, long centre_count, long channels, float *packed) {
+  for (long centre = 0; centre < grouped(centre_count); centre++)
+    for (long channel = 0; channel < channels; channel++)
+      packed[(centre / group * channels + channel) * group + centre % group] =
+          centre < centre_count ? centres[centre * stride + channel] : 0;
+}
+
+long kernels_assignment_scratch(long centre_count) { return 6 * grouped(centre_count) + 3 * grouped(centre_count); }
+
+#if defined(__x86_64__)
+#include "exponential.h"
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+enum { ROWS = 6, LANES = 16, GROUP = 64 };
+
+// Products (6, 64) of six tokens and 64 centres.
+INLINE_AVX512 void products(
+    const float *tokens, long token_stride, const float *centres, long channels, float *to, long stride) {
+  __m512 sum[ROWS][4];
+  UNROLL for (int r = 0; r < ROWS; r++) UNROLL for (int v = 0; v < 4; v++) sum[r][v] = _mm512_setzero_ps();
+  for (long channel = 0; channel < channels; channel++) {
+    __m512 centre[4];
+    UNROLL for (int v = 0; v < 4; v++) centre[v] = _mm512_loadu_ps(centres + channel * GROUP + v * LANES);
+    UNROLL for (int r = 0; r < ROWS; r++) {
+      const __m512 token = _mm512_set1_ps(tokens[r * token_stride + channel]);
+      UNROLL for (int v = 0; v < 4; v++) sum[r][v] = _mm512_fmadd_ps(token, centre[v], sum[r][v]);
+    }
+  }
+  UNROLL for (int r = 0; r < ROWS; r++)
+    UNROLL for (int v = 0; v < 4; v++) _mm512_storeu_ps(to + r * stride + v * LANES, sum[r][v]);
+}
+
+// Those of `count` products that count, their weights and the weights' sum.
+INLINE_AVX512 long kept(
+    const float *products, long count, float temperature, float *weights, int *centres, float *total) {
+  const long padded = (count + LANES - 1) / LANES * LANES;
+  __m512 best = _mm512_set1_ps(-3e38f);
+  for (long j = 0; j < count; j += LANES) {
+    const __mmask16 mask = count - j < LANES ? (__mmask16)((1u << (count - j)) - 1) : 0xffff;
+    best = _mm512_mask_max_ps(best, mask, best, _mm512_loadu_ps(products + j));
+  }
+  const float largest = _mm512_reduce_max_ps(best);
+  const __m512 top = _mm512_set1_ps(largest);
+  const __m512 scale = _mm512_set1_ps(1.44269504f / temperature), least = _mm512_set1_ps(-26);
+  __m512i index = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  __m512 sum = _mm512_setzero_ps();
+  long found = 0;
+  for (long j = 0; j < padded; j += LANES) {
+    const __m512 exponent = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(products + j), top), scale);
+    __mmask16 mask = _mm512_cmp_ps_mask(exponent, least, _CMP_NLT_UQ);
+    if (count - j < LANES) mask &= (__mmask16)((1u << (count - j)) - 1);
+    if (mask) {
+      const __m512 weight = exp2_avx512(exponent);
+      sum = _mm512_mask_add_ps(sum, mask, sum, weight);
+      _mm512_mask_compressstoreu_ps(weights + found, mask, weight);
+      _mm512_mask_compressstoreu_epi32(centres + found, mask, index);
+      found += __builtin_popcount(mask);
+    }
+    index = _mm512_add_epi32(index, _mm512_set1_epi32(LANES));
+  }
+  *total = _mm512_reduce_add_ps(sum);
+  return found;
+}
+
+AVX512 void kernels_assign_avx512(const kernels_assignment *a, float *scratch) {
+  const long channels = a->channels, padded = grouped(a->centre_count);
+  float *scores = scratch, *weights = scratch + ROWS * padded;
+  int *centres = (int *)(weights + padded);
+  for (long row = 0; row < a->token_count; row += ROWS) {
+    const long rows = a->token_count - row < ROWS ? a->token_count - row : ROWS;
+    // The last few tokens once more with some before them, whose products are then passed over.
+    const long first = a->token_count < ROWS ? 0 : row + rows - ROWS;
+    if (a->token_count < ROWS) {
+      for (long r = 0; r < rows; r++)
+        for (long j = 0; j < padded; j++) {
+          float sum = 0;
+          for (long channel = 0; channel < channels; channel++)
+            sum = __builtin_fmaf(
+                a->tokens[r * a->token_stride + channel],
+                a->centres[(j / GROUP * channels + channel) * GROUP + j % GROUP], sum);
+          scores[r * padded + j] = sum;
+        }
+    } else {
+      for (long j = 0; j < padded; j += GROUP)
+        products(
+            a->tokens + first * a->token_stride, a->token_stride, a->centres + j * channels, channels, scores + j,
+            padded);
+    }
+    for (long token = row; token < row + rows; token++) {
+      float total;
+      const long found =
+          kept(scores + (token - first) * padded, a->centre_count, a->temperature, weights, centres, &total);
+      for (long i = 0; i < found; i++) {
+        const float weight = weights[i] / total;
+        a->weights[centres[i]] += weight;
+        for (long s = 0; s < a->summand_count; s++) {
+          const float *from = a->summands[s] + token * a->token_stride;
+          float *to = a->sums[s] + centres[i] * channels;
+          const __m512 factor = _mm512_set1_ps(weight);
+          for (long channel = 0; channel < channels; channel += LANES) {
+            const __mmask16 mask =
+                channels - channel < LANES ? (__mmask16)((1u << (channels - channel)) - 1) : 0xffff;
+            const __m512 sum = _mm512_fmadd_ps(
+                factor, _mm512_maskz_loadu_ps(mask, from + channel), _mm512_maskz_loadu_ps(mask, to + channel));
+            _mm512_mask_storeu_ps(to + channel, mask, sum);
+          }
+        }
+      }
+    }
+  }
+}
+#else
+void kernels_assign_avx512(const kernels_assignment *assignment, float *scratch) {}
+#endif
