@@ -7,6 +7,12 @@ PACKAGES = gcc pkg-config libdnnl-dev libopenblas-openmp-dev libavformat-dev lib
 PROOF_PACKAGES = python3 strace $(shell $(PYTHON) -c 'import zmq' 2>/dev/null || echo python3-zmq)
 PYTHON = python3
 
+# What `make bench` compares stemd with goes into this folder: 11 GB, most of it a model of full size.
+BENCH_FOLDER = .build/bench
+# From whatever index pip is configured with. PyTorch's own builds for processors alone end in +cpu.
+TORCH = torch==2.13.0+cpu
+BENCH_PACKAGES = python3 $(shell $(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv)
+
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # One configuration for programs and tests, so that neither builds the other's modules anew.
 SWIFT_FLAGS = --configuration release -Xswiftc -enable-testing
@@ -14,7 +20,7 @@ SWIFT_FLAGS = --configuration release -Xswiftc -enable-testing
 # Programs that prove what the service promises; each also takes options: make chaos OPTIONS='--kills 500 --seed 7'
 PROOFS = chaos load latency hostile workers durability curve
 
-.PHONY: all build deps proof-deps demo test proofs $(PROOFS) full-disk format clean
+.PHONY: all build deps proof-deps demo test proofs $(PROOFS) full-disk bench format clean
 
 all: build
 
@@ -61,9 +67,23 @@ proofs: build proof-deps
 	done; \
 	if [ -n "$$broken" ]; then echo "broken:$$broken" >&2; exit 1; fi
 
+# Compares the engine's speed and errors with PyTorch's and OpenVINO's: make bench OPTIONS=--quick
+bench: build $(BENCH_FOLDER)/venv/installed $(BENCH_FOLDER)/model/model_index.json
+	$(BENCH_FOLDER)/venv/bin/python Benchmarks/bench.py --folder $(BENCH_FOLDER) $(OPTIONS)
+
+$(BENCH_FOLDER)/venv/installed: Benchmarks/requirements.txt
+	$(call install,$(BENCH_PACKAGES))
+	$(PYTHON) -m venv $(BENCH_FOLDER)/venv
+	$(BENCH_FOLDER)/venv/bin/pip install --quiet '$(TORCH)' --requirement Benchmarks/requirements.txt
+	touch $@
+
+$(BENCH_FOLDER)/model/model_index.json: Benchmarks/write_model.py | $(BENCH_FOLDER)/venv/installed
+	rm -rf $(BENCH_FOLDER)/model
+	$(BENCH_FOLDER)/venv/bin/python Benchmarks/write_model.py $(BENCH_FOLDER)/model
+
 # Layout by `swift format` with its defaults.
 format:
-	swift format --in-place --recursive Sources Tests Package.swift
+	swift format --in-place --recursive Sources Tests Benchmarks Package.swift
 
 clean:
 	rm -rf .build demo
