@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from inputs import Inputs
 from processes import Process, ProgramEnded, processors_busy
-from programs import OURS, PROGRAMS, references
+from programs import PROGRAMS, references
 
 
 @dataclasses.dataclass
@@ -26,7 +26,6 @@ class Setup:
     budget: float
     limit: float
     own_limit: float
-    memory: int
 
     @property
     def converted(self):
@@ -35,11 +34,12 @@ class Setup:
 
 
 class Alternation:
-    def __init__(self, setup, estimate, say):
-        self.setup, self.estimate, self.say = setup, estimate, say
+    def __init__(self, setup, estimate, teams, say):
+        self.setup, self.estimate, self.teams, self.say = setup, estimate, teams, say
         self.inputs = Inputs(setup.model, setup.folder / "inputs")
         self.running = {}
         self.group = None
+        self.team = 0  # the number of the one at work
 
     def close(self):
         for name in list(self.running):
@@ -57,13 +57,14 @@ class Alternation:
         path = self.inputs.write(case)
         cells = [self.cell(case, program, run) for program in case.programs for run in case.runs if run in PROGRAMS[program].runs]
         machine = {"idle_processors": 0.0, "other_processors": 0.0, "stolen_processors": 0.0}
-        for team in self.teams(case, [cell for cell in cells if "skipped" not in cell]):
-            self.measure_team(case, path, team, cells, machine)
+        teams = self.order(case, cells)
+        for self.team, names in enumerate(teams):
+            self.measure_team(case, path, names, cells, machine)
         self.compare(cells)
         for cell in cells:
             pathlib.Path(cell.pop("output")).unlink(missing_ok=True)
         path.unlink()
-        return {"cells": cells, **machine}
+        return {"cells": cells, "teams": teams, **machine}
 
     def cell(self, case, program, run):
         cell = {"program": program, "run": run, "seconds": []}
@@ -72,33 +73,14 @@ class Alternation:
         limit = self.setup.own_limit if PROGRAMS[program].is_ours else self.setup.limit
         if predicted > limit:
             cell["skipped"] = f"about {predicted:.0f} s a call"
-        elif not PROGRAMS[program].is_timed and not self.fits(case, [program]):
+        elif not PROGRAMS[program].is_timed and not self.teams.fit(case, [program]):
             cell["skipped"] = "not enough memory"
         return cell
 
-    def teams(self, case, cells):
-        """Programs that alternate: all, where they fit into memory together; else ours with as many of the others as do."""
-        names = list(dict.fromkeys(cell["program"] for cell in cells))
-        if not self.setup.rounds:
-            return [[name] for name in names]
-        alone = [[name] for name in names if not PROGRAMS[name].is_timed]
-        names = [name for name in names if PROGRAMS[name].is_timed]
-        ours = [name for name in names if name in OURS]
-        teams = [ours]
-        for peer in (name for name in names if name not in OURS):
-            home = next((team for team in teams if self.fits(case, [*team, peer])), None)
-            if home is None and teams == [ours]:
-                home = ours
-            if home is None:
-                teams.append(home := list(ours))
-            home.append(peer)
-        return alone + [team for team in teams if team]
-
-    def fits(self, case, team):
-        kept = sum(self.estimate.kept_bytes(name, case) for name in team)
-        taken = max(self.estimate.taken_bytes(name, case) for name in team)
-        # Those that map the model's file share its pages.
-        return kept + taken + self.estimate.weights(case) < 0.92 * self.setup.memory
+    def order(self, case, cells):
+        """Who alternates with whom; where nothing is timed, everyone is alone."""
+        names = list(dict.fromkeys(cell["program"] for cell in cells if "skipped" not in cell))
+        return self.teams.of(case, names) if self.setup.rounds else [[name] for name in names]
 
     def measure_team(self, case, path, team, cells, machine):
         for name in [name for name in self.running if name not in team]:
@@ -123,7 +105,7 @@ class Alternation:
         # What takes longer than the whole budget was measured already, once and cold.
         for cell in cells:
             if "first" in cell and not rounds[cell["run"]]:
-                cell["seconds"].append(cell["first"])
+                self.count(cell, cell["first"])
                 cell["cold"] = True
                 if "first_em_seconds" in cell:
                     cell["em_seconds"] = [cell["first_em_seconds"]]
@@ -136,6 +118,10 @@ class Alternation:
             if cell["seconds"] and cell["program"] in self.running:
                 cell["peak_bytes"] = max(cell.get("peak_bytes", 0), self.running[cell["program"]].peak_bytes() or 0)
                 self.estimate.learn(cell["program"], case, cell["run"], float(numpy.median(cell["seconds"])))
+
+    def count(self, cell, seconds):
+        cell["seconds"].append(seconds)
+        cell.setdefault("seconds_of_team", []).append(self.team)
 
     def forget_peaks(self, cells):
         """From here on the peak is that of the computation alone, not of loading."""
@@ -177,7 +163,7 @@ class Alternation:
             if not self.estimate.knows(name, run):
                 self.estimate.learn(name, case, run, answer["seconds"])
         else:
-            cell["seconds"].append(answer["seconds"])
+            self.count(cell, answer["seconds"])
             if "em_seconds" in answer:
                 cell.setdefault("em_seconds", []).append(answer["em_seconds"])
 

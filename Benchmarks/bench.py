@@ -22,6 +22,7 @@ from inputs import Inputs
 from machine import describe, memory_bytes
 from programs import HERE, OURS, PROGRAMS
 from report import duration, markdown
+from teams import Teams
 
 REPOSITORY = HERE.parent
 
@@ -71,8 +72,8 @@ def cases_of(arguments):
 class Progress:
     """Tells on standard error where the run is, and how long the rest will take."""
 
-    def __init__(self, cases, setup, estimate):
-        self.cases, self.setup, self.estimate = cases, setup, estimate
+    def __init__(self, cases, setup, estimate, teams):
+        self.cases, self.setup, self.estimate, self.teams = cases, setup, estimate, teams
         self.begun = {}
 
     def __call__(self, case, text):
@@ -83,15 +84,22 @@ class Progress:
 
     def seconds(self, case):
         """What a case is expected to take as a whole."""
-        total = 0
+        if case.group == "edit":
+            return (1 + self.setup.rounds) * sum(self.estimate.seconds(program, case, "edit") for program in case.programs)
+        return sum(self.team_seconds(case, team) for team in self.teams.of(case, case.programs))
+
+    def team_seconds(self, case, team):
+        total = sum(START[program] for program in team)
+        rounds = self.setup.rounds if all(PROGRAMS[program].is_timed for program in team) else 0
         for run in case.runs:
-            once = 0
-            for program in case.programs:
-                seconds = self.estimate.seconds(program, case, run) if run == "edit" or run in PROGRAMS[program].runs else 0
-                limit = self.setup.own_limit if program in OURS else self.setup.limit
-                once += seconds if seconds <= limit else 0
-            total += once * (1 + min(self.setup.rounds, self.setup.budget // max(once, 1e-9)))
-        return total + (sum(START[program] for program in case.programs) if case.group != "edit" else 0)
+            once = sum(self.call_seconds(case, program, run) for program in team if run in PROGRAMS[program].runs)
+            total += once * (1 + min(rounds, self.setup.budget // max(once, 1e-9)))
+        return total
+
+    def call_seconds(self, case, program, run):
+        seconds = self.estimate.seconds(program, case, run)
+        limit = self.setup.own_limit if program in OURS else self.setup.limit
+        return seconds if seconds <= limit else 0
 
 
 def model_name(model):
@@ -105,7 +113,7 @@ def kept(arguments, machine):
     if not arguments.resume or not path.exists():
         return []
     before = json.loads(path.read_text())
-    differs = [key for key in ("processor", "threads", "system", "versions", "commit", "settings") if before["machine"][key] != machine[key]]
+    differs = [key for key in ("processor", "threads", "system", "versions", "programs", "settings") if before["machine"][key] != machine[key]]
     asked = {"model": model_name(arguments.model), "shrink": arguments.shrink}
     differs += [key for key in asked if before["options"][key] != asked[key]]
     if differs:
@@ -129,18 +137,19 @@ def main():
         sys.exit(f"there is no model folder {arguments.model}: run make bench, which writes one, or say --model")
     setup = Setup(
         programs=arguments.programs.resolve(), model=arguments.model, folder=arguments.folder, threads=arguments.threads, rounds=arguments.rounds,
-        budget=arguments.budget, limit=arguments.limit, own_limit=arguments.own_limit, memory=memory_bytes(),
+        budget=arguments.budget, limit=arguments.limit, own_limit=arguments.own_limit,
     )  # fmt: skip
     cases = cases_of(arguments)
     estimate = Estimate(arguments.model, arguments.threads, Inputs(arguments.model, arguments.folder / "inputs").tokens)
-    say = Progress(cases, setup, estimate)
+    teams = Teams(estimate, memory_bytes())
+    say = Progress(cases, setup, estimate, teams)
     for case in cases:
         print(f"{case.name}: about {duration(say.seconds(case))}", file=sys.stderr)
     print(f"all of it: about {duration(sum(map(say.seconds, cases)))}", file=sys.stderr, flush=True)
     if arguments.list:
         return
 
-    machine = describe(REPOSITORY, arguments.threads)
+    machine = describe(REPOSITORY, arguments.programs, arguments.threads)
     names = [case.name for case in all_cases(arguments.shrink) + quick_cases(arguments.shrink)]
     results = {
         "machine": machine,
@@ -151,7 +160,7 @@ def main():
         "cases": kept(arguments, machine),
     }
     done = {case["name"] for case in results["cases"]}
-    alternation, edits = Alternation(setup, estimate, say), Edits(setup, estimate, say)
+    alternation, edits = Alternation(setup, estimate, teams, say), Edits(setup, estimate, say)
     try:
         for case in cases:
             if case.name in done:

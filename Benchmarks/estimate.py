@@ -5,7 +5,7 @@ from programs import EXACT, PROGRAMS
 from work import Work
 
 # An edit's wall seconds on two threads for a step of the inversion and the edit of 16 frames; guesses like the programs' rates.
-EDIT_STEP = {"ours full": 0.5, "ours mixed": 0.4, "PyTorch f32": 1.2}
+EDIT_STEP = {"ours full": 0.3, "ours mixed": 0.3, "PyTorch f32": 1.2}
 # Loading, and what OpenVINO takes to compile.
 START = {"ours full": 3, "ours mixed": 3, "PyTorch f32": 4, "PyTorch bf16": 5, "PyTorch f64": 8, "OpenVINO f32": 6, "OpenVINO bf16": 4}
 

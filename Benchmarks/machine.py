@@ -1,6 +1,7 @@
 """What a reader must know of the machine and of the versions, to judge figures from it."""
 
 import datetime
+import hashlib
 import importlib.metadata
 import os
 import pathlib
@@ -56,11 +57,18 @@ def versions():
 
 
 def commit(repository):
-    name = said("git", "-C", str(repository), "describe", "--always", "--dirty")
-    return name or "unknown"
+    """Says so where the work tree differs in more than results."""
+    git = "git", "-C", str(repository)
+    name = said(*git, "describe", "--always") or "unknown"
+    return name + ("-dirty" if said(*git, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!Benchmarks/results") else "")
 
 
-def describe(repository, threads):
+def digest(path):
+    """Tells this build of a program from others."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.exists() else None
+
+
+def describe(repository, programs, threads):
     return {
         **processor(),
         "processors": len(os.sched_getaffinity(0)),
@@ -69,6 +77,7 @@ def describe(repository, threads):
         "system": system(),
         "versions": versions(),
         "commit": commit(repository),
+        "programs": {name: digest(programs / name) for name in ("stem-bench", "stemctl")},
         "settings": {name: value for name, value in sorted(os.environ.items()) if name.startswith(("OMP_", "OPENBLAS_", "ONEDNN_", "MKL_", "KMP_"))},
         "load_average": os.getloadavg()[0],
         "command": shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]]),

@@ -38,8 +38,8 @@ class Program:
 PROGRAMS = {
     program.name: program
     for program in (
-        Program("ours full", True, ("--precision", "full"), 160, (0.7, 13), 9),
-        Program("ours mixed", True, ("--precision", "mixed"), 280, (0.6, 9), 9),
+        Program("ours full", True, ("--precision", "full"), 240, (1.15, 10), 11),
+        Program("ours mixed", True, ("--precision", "mixed"), 350, (0.95, 10), 11),
         Program("PyTorch f32", False, ("peer_torch.py", "--dtype", "float32"), 100, (0.1, 1), 25),
         Program("PyTorch bf16", False, ("peer_torch.py", "--dtype", "bfloat16"), 160, (0.65, 1), 13),
         Program("OpenVINO f32", False, ("peer_openvino.py", "--precision", "f32"), 190, (1.1, 22), 1, IMAGE_MODEL),

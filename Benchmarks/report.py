@@ -74,9 +74,15 @@ def cell_of(case, program, run):
 
 
 def ratio(case, ours, peer, run, key="seconds"):
-    """Of the medians; below 1 ours is faster."""
-    a, b = (median(cell_of(case, name, run), key) for name in (ours, peer))
-    return digits(a / b) if a and b else NOTHING
+    """Of the medians of rounds that both took part in, where there are such; below 1 ours is faster."""
+    mine, theirs = (cell_of(case, name, run) for name in (ours, peer))
+    a, b = (median(cell, key) for cell in (mine, theirs))
+    if not a or not b:
+        return NOTHING
+    if teams := theirs.get("seconds_of_team"):
+        together = [seconds for seconds, team in zip(mine[key], mine["seconds_of_team"]) if team in teams]
+        a = statistics.median(together) if together else a
+    return digits(a / b)
 
 
 def peaks(cases, programs):
@@ -106,10 +112,16 @@ def has_times(cases):
 
 def waiting(cases):
     """What disturbed the measurement."""
+    alone = [
+        f" In {case['name']} {team[0]} was measured by itself: beside ours it does not fit into memory."
+        for case in cases
+        for team in case["teams"]
+        if len(team) == 1 and team[0] not in OURS and PROGRAMS[team[0]].is_timed
+    ]
     most = lambda key: max((case.get(key) or 0 for case in cases), default=0)
     return (
         f"While a program computed, the others that waited took at most {most('idle_processors'):.2f} processors, anything else on the machine "
-        f"{most('other_processors'):.2f}, and the host withheld {most('stolen_processors'):.2f}."
+        f"{most('other_processors'):.2f}, and the host withheld {most('stolen_processors'):.2f}." + "".join(alone)
     )
 
 
