@@ -107,6 +107,9 @@ struct WinogradConvolution: Sendable {
       return lanes * ((1...min(most, groups)).last { groups % $0 == 0 } ?? 1)
     }
 
+    /// Input channels whose transformed weights stay in the cache, beside other threads'.
+    private static let mostDepth = 320
+
     /// A matrix's size, and a cache line so that the 36 do not fall on the same lines of the cache.
     private static func padded(_ count: Int) -> Int { count + lanes }
 
@@ -121,11 +124,15 @@ struct WinogradConvolution: Sendable {
       var parts = (portion + Self.mostTiles - 1) / Self.mostTiles
       while parts * blocks % threads != 0, parts * blocks < 4 * threads { parts += 1 }
       let part = (portion + parts - 1) / parts
+      let depths = (inputs + Self.mostDepth - 1) / Self.mostDepth
       let tileStep = Self.padded(portion * inputs)
-      let weightStep = Self.padded(inputs * columns)
+      let weightStep = Self.padded((inputs + depths - 1) / depths * columns)
       let productStep = Self.padded(part * columns)
+      // Products that wait for further input channels.
+      let waiting = depths == 1 ? 1 : parts
       var transformed = Tensor(uninitialized: [36 * tileStep])
-      var scratch = Tensor(uninitialized: [threads, 36 * (weightStep + productStep)])
+      let size = 36 * (weightStep + waiting * productStep)
+      var scratch = Tensor(uninitialized: [threads, size])
       transformed.withMutableValues { transformed in
         scratch.withMutableValues { scratch in
           let (transformed, scratch) = (Shared(transformed), Shared(scratch))
@@ -141,32 +148,42 @@ struct WinogradConvolution: Sendable {
             }
             let parts = (count + part - 1) / part
             Parallel.parts(of: parts * blocks) { thread, range in
-              let weightScratch = scratch.pointer + thread * 36 * (weightStep + productStep)
-              let products = weightScratch + 36 * weightStep
-              var present: Int?
-              for item in range {
-                let (block, begin) = (item / parts, item % parts * part)
-                let rows = min(part, count - begin)
-                if present != block {
-                  transform(weights.pointer, block, columns, into: weightScratch, weightStep)
-                  present = block
-                }
-                for index in 0..<36 {
-                  multiply(
-                    Matrix(
-                      pointer: UnsafePointer(
-                        transformed.pointer + index * tileStep + begin * inputs), stride: inputs),
-                    Matrix(
-                      pointer: UnsafePointer(weightScratch + index * weightStep), stride: columns),
-                    into: Matrix(pointer: products + index * productStep, stride: columns),
-                    rows: rows, inner: inputs, columns: columns)
-                }
-                for row in 0..<rows {
-                  let place = place(of: first + begin + row)
-                  kernels_winograd_output(
-                    products + row * columns, productStep, columns, bias.pointer + block * columns,
-                    output.pointer + place.image * outputHeight * outputWidth * outputs
-                      + block * columns, outputHeight, outputWidth, outputs, place.y, place.x)
+              let transformedWeights = scratch.pointer + thread * size
+              let products = transformedWeights + 36 * weightStep
+              for block in range.lowerBound / parts...(range.upperBound - 1) / parts {
+                let mine = range.clamped(to: block * parts..<(block + 1) * parts)
+                for depth in 0..<depths {
+                  let from = inputs * depth / depths
+                  let inner = inputs * (depth + 1) / depths - from
+                  transform(
+                    weights.pointer, block * columns, columns, from, inner,
+                    into: transformedWeights, weightStep)
+                  for item in mine {
+                    let begin = item % parts * part
+                    let rows = min(part, count - begin)
+                    let products = products + item % waiting * 36 * productStep
+                    for index in 0..<36 {
+                      multiply(
+                        Matrix(
+                          pointer: UnsafePointer(
+                            transformed.pointer + index * tileStep + begin * inputs + from),
+                          stride: inputs),
+                        Matrix(
+                          pointer: UnsafePointer(transformedWeights + index * weightStep),
+                          stride: columns),
+                        into: Matrix(pointer: products + index * productStep, stride: columns),
+                        rows: rows, inner: inner, columns: columns, keep: depth == 0 ? 0 : 1)
+                    }
+                    guard depth == depths - 1 else { continue }
+                    for row in 0..<rows {
+                      let place = place(of: first + begin + row)
+                      kernels_winograd_output(
+                        products + row * columns, productStep, columns,
+                        bias.pointer + block * columns,
+                        output.pointer + place.image * outputHeight * outputWidth * outputs
+                          + block * columns, outputHeight, outputWidth, outputs, place.y, place.x)
+                    }
+                  }
                 }
               }
             }
@@ -176,13 +193,13 @@ struct WinogradConvolution: Sendable {
     }
 
     private func transform(
-      _ weights: UnsafePointer<Float>, _ block: Int, _ columns: Int,
-      into scratch: UnsafeMutablePointer<Float>, _ step: Int
+      _ weights: UnsafePointer<Float>, _ firstColumn: Int, _ columns: Int, _ firstInput: Int,
+      _ inner: Int, into transformed: UnsafeMutablePointer<Float>, _ step: Int
     ) {
       for column in stride(from: 0, to: columns, by: lanes) {
         kernels_winograd_weights(
-          weights + (block * columns + column) * inputs * 9, inputs, scratch + column, columns,
-          step)
+          weights + ((firstColumn + column) * inputs + firstInput * lanes) * 9, inner,
+          transformed + column, columns, step)
       }
     }
 
