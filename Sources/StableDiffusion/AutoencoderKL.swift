@@ -241,7 +241,7 @@ private struct AutoencoderMiddle {
       let attended = Tensor.attention(
         queries: layer.queries(tokens), keys: layer.keys(tokens), values: layer.values(tokens),
         heads: 1, precision: layer.precision)
-      layer.output.add(attended, to: &hidden)
+      hidden = layer.output(attended, addedTo: hidden)
     }
     return second(hidden)
   }

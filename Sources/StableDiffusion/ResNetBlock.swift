@@ -24,20 +24,22 @@ struct ResNetBlock {
 
   /// The autoencoder's use: no time, nothing plugged in.
   func callAsFunction(_ input: Tensor) -> Tensor {
-    var output = conv2(norm2(conv1(norm1(input, activation: .silu)), activation: .silu))
-    output.add(shortcut?(input) ?? input)
-    return output
+    shortcut(
+      around: conv2(norm2(conv1(norm1(input, activation: .silu)), activation: .silu)), input)
+  }
+
+  private func shortcut(around output: Tensor, _ input: Tensor) -> Tensor {
+    shortcut?(input, addedTo: output) ?? output + input
   }
 
   /// - Parameter time: the activated time embedding, (1, time channels).
   func callAsFunction(
     _ input: Tensor, time: Tensor, processor: some UNetProcessor, at site: LayerSite
   ) throws -> Tensor {
-    var hidden = conv1(try processor.groupNorm(norm1, input, activation: .silu, at: site))
-    if let timeProjection { hidden.addChannels(timeProjection(time)) }
-    var output = conv2(try processor.groupNorm(norm2, hidden, activation: .silu, at: site))
-    output = try processor.resnetHiddenState(output, at: site)
-    output.add(shortcut?(input) ?? input)
-    return output
+    let hidden = conv1(
+      try processor.groupNorm(norm1, input, activation: .silu, at: site),
+      shift: timeProjection?(time))
+    let output = conv2(try processor.groupNorm(norm2, hidden, activation: .silu, at: site))
+    return shortcut(around: try processor.resnetHiddenState(output, at: site), input)
   }
 }

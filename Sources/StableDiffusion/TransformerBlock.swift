@@ -73,8 +73,6 @@ struct SpatialTransformer {
     for block in blocks {
       hidden = try block(hidden, grid: grid, context: context, processor: processor)
     }
-    var output = input
-    projectOut.add(hidden, to: &output)
-    return output
+    return projectOut(hidden, addedTo: input)
   }
 }

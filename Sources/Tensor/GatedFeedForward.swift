@@ -20,7 +20,7 @@ public struct GatedFeedForward: Sendable {
 
   /// - Parameter hiddenStates: (…, channels).
   public func callAsFunction(_ hiddenStates: Tensor) -> Tensor {
-    var output = hiddenStates
+    var output = Tensor(uninitialized: hiddenStates.shape)
     let (channels, inner) = (up.inputs, down.inputs)
     let count = output.count / channels
     guard count > 0 else { return output }
@@ -36,21 +36,26 @@ public struct GatedFeedForward: Sendable {
     let last = (up: stage(up, rest), down: stage(down, rest, adds: true))
     let size = part * (channels + 3 * inner)
     var scratch = Tensor(uninitialized: [threads, size])
-    output.withMutableValues { values in
-      scratch.withMutableValues { scratch in
-        let (values, scratch) = (Shared(values), Shared(scratch))
-        Parallel.parts(of: (count + part - 1) / part) { thread, range in
-          let normed = scratch.pointer + thread * size
-          let wide = normed + part * channels
-          let gated = wide + part * 2 * inner
-          for index in range {
-            let rows = min(part, count - index * part)
-            let place = values.pointer + index * part * channels
-            let stages = rows == part ? whole : last
-            norm.apply(to: place, rows: rows, into: normed)
-            stages.up(normed, into: wide)
-            kernels_geglu(wide, gated, rows, inner)
-            stages.down(gated, into: place)
+    hiddenStates.withValues { values in
+      output.withMutableValues { output in
+        scratch.withMutableValues { scratch in
+          let (values, output, scratch) = (Shared(values), Shared(output), Shared(scratch))
+          Parallel.parts(of: (count + part - 1) / part) { thread, range in
+            let normed = scratch.pointer + thread * size
+            let wide = normed + part * channels
+            let gated = wide + part * 2 * inner
+            for index in range {
+              let rows = min(part, count - index * part)
+              let (from, to) = (
+                values.pointer + index * part * channels, output.pointer + index * part * channels
+              )
+              let stages = rows == part ? whole : last
+              norm.apply(to: from, rows: rows, into: normed)
+              stages.up(normed, into: wide)
+              kernels_geglu(wide, gated, rows, inner)
+              to.update(from: from, count: rows * channels)
+              stages.down(gated, into: to)
+            }
           }
         }
       }

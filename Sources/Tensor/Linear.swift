@@ -72,20 +72,23 @@ public final class Linear: Sendable {
   /// - Parameter input: (…, inputs).
   /// - Returns: (…, outputs).
   public func callAsFunction(_ input: Tensor) -> Tensor {
-    var output = Tensor(uninitialized: input.shape.dropLast() + [outputs])
-    run(input, into: &output, adds: false)
-    return output
+    run(input, addedTo: nil, shape: input.shape.dropLast() + [outputs])
   }
 
-  /// Adds the layer's result to `output`, (…, outputs).
-  public func add(_ input: Tensor, to output: inout Tensor) { run(input, into: &output, adds: true) }
+  /// The layer's result plus a residual, (…, outputs), in one pass.
+  ///
+  /// - Returns: in the residual's shape.
+  public func callAsFunction(_ input: Tensor, addedTo residual: Tensor) -> Tensor {
+    run(input, addedTo: residual, shape: residual.shape)
+  }
 
-  private func run(_ input: Tensor, into output: inout Tensor, adds: Bool) {
-    precondition(
-      input.shape.last == inputs && output.count / outputs == input.count / inputs,
-      "\(input.shape) into a linear layer of \([outputs, inputs])")
+  private func run(_ input: Tensor, addedTo residual: Tensor?, shape: [Int]) -> Tensor {
+    precondition(input.shape.last == inputs, "\(input.shape) into a linear layer of \(inputs)")
     let count = input.count / inputs
-    guard count > 0 else { return }
+    let adds = residual != nil
+    var output = Tensor(uninitialized: shape)
+    precondition(output.count == count * outputs, "\(input.shape) to \(shape)")
+    guard count > 0 else { return output }
     // Every thread takes rows of its own, whose bf16 copies stay in its cache; where there are too
     // few rows for that, oneDNN divides the columns.
     let threads = Parallel.threads
@@ -104,6 +107,10 @@ public final class Linear: Sendable {
         func rows(_ range: Range<Int>) {
           for index in range {
             let first = index * part
+            residual?.withValues {
+              (output.pointer + first * outputs).update(
+                from: $0 + first * outputs, count: min(part, count - first) * outputs)
+            }
             (first + part <= count ? whole : last)(
               input.pointer + first * inputs, into: output.pointer + first * outputs)
           }
@@ -115,6 +122,7 @@ public final class Linear: Sendable {
         }
       }
     }
+    return output
   }
 
   func withWeights<R>(_ body: (UnsafePointer<Float>) -> R) -> R { weights.values.withValues(body) }

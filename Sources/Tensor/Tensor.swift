@@ -122,9 +122,12 @@ public struct Tensor: @unchecked Sendable {
     let pixels = count / max(all, 1)
     withValues { source in
       result.withMutableValues { target in
-        for pixel in 0..<pixels {
-          (target + pixel * range.count).update(
-            from: source + pixel * all + range.lowerBound, count: range.count)
+        let (source, target) = (Shared(source), Shared(target))
+        Parallel.ranges(of: pixels, atLeast: 1 << 13) { pixels in
+          for pixel in pixels {
+            (target.pointer + pixel * range.count).update(
+              from: source.pointer + pixel * all + range.lowerBound, count: range.count)
+          }
         }
       }
     }

@@ -33,15 +33,6 @@ import Testing
     #expect(a.channels(1..<3).values == [1, 2, 4, 5])
   }
 
-  @Test("channels are added to every pixel of their own row")
-  func addingChannels() {
-    var pixels = Tensor(repeating: 0, shape: [2, 2, 1, 2])
-    pixels.addChannels(Tensor([1, 2, 3, 4], shape: [2, 2]))
-    #expect(pixels.values == [1, 2, 1, 2, 3, 4, 3, 4])
-    pixels.addChannels(Tensor([1, 0], shape: [1, 2]))
-    #expect(pixels.values == [2, 2, 2, 2, 4, 4, 4, 4])
-  }
-
   @Test("buffers that come back are reused, and still hold what is put in")
   func buffersAreReused() {
     for round in 0..<50 {
