@@ -51,17 +51,19 @@ INLINE_AVX512 long kept(
     best = _mm512_mask_max_ps(best, mask, best, _mm512_loadu_ps(products + j));
   }
   const float largest = _mm512_reduce_max_ps(best);
-  const __m512 top = _mm512_set1_ps(largest);
-  const __m512 scale = _mm512_set1_ps(1.44269504f / temperature), least = _mm512_set1_ps(-26);
+  const __m512 least = _mm512_set1_ps(largest - 30.0f * temperature);
+  // The finished products are divided, as the reference does: the exponential of numbers in the hundreds shows it.
+  const __m512 divisor = _mm512_set1_ps(temperature), top = _mm512_set1_ps(largest / temperature);
   __m512i index = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   __m512 sum = _mm512_setzero_ps();
   long found = 0;
   for (long j = 0; j < padded; j += LANES) {
-    const __m512 exponent = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(products + j), top), scale);
-    __mmask16 mask = _mm512_cmp_ps_mask(exponent, least, _CMP_NLT_UQ);
+    const __m512 product = _mm512_loadu_ps(products + j);
+    __mmask16 mask = _mm512_cmp_ps_mask(product, least, _CMP_NLT_UQ);
     if (count - j < LANES) mask &= (__mmask16)((1u << (count - j)) - 1);
     if (mask) {
-      const __m512 weight = exp2_avx512(exponent);
+      const __m512 difference = _mm512_sub_ps(_mm512_div_ps(product, divisor), top);
+      const __m512 weight = exp2_avx512(_mm512_mul_ps(difference, _mm512_set1_ps(1.44269504f)));
       sum = _mm512_mask_add_ps(sum, mask, sum, weight);
       _mm512_mask_compressstoreu_ps(weights + found, mask, weight);
       _mm512_mask_compressstoreu_epi32(centres + found, mask, index);

@@ -66,6 +66,16 @@ PORTABLE void kernels_sums(
     }
 }
 
+PORTABLE void kernels_exact_sums(
+    const float *from, long rows, long channels, const float *origin, double *sums, double *squares) {
+  for (long row = 0; row < rows; row++)
+    for (long channel = 0; channel < channels; channel++) {
+      const double difference = (double)from[row * channels + channel] - (double)origin[channel];
+      sums[channel] += difference;
+      squares[channel] += difference * difference;
+    }
+}
+
 PORTABLE void kernels_layer_norm(
     const float *from, float *to, long rows, long channels, const float *weight, const float *bias, float epsilon) {
   for (long row = 0; row < rows; row++) {

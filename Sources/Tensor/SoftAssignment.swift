@@ -1,22 +1,45 @@
+import CKernels
+
 extension Tensor {
   /// The mean and the unbiased standard deviation of each column of a matrix (n, columns).
   public func columnStatistics() -> (mean: [Float], deviation: [Float]) {
     let (n, columns) = (shape[0], shape[1])
-    var mean = [Double](repeating: 0, count: columns)
-    var squares = [Double](repeating: 0, count: columns)
+    // Each span's sums of the differences to the first row, at fixed places whatever the number of
+    // threads.
+    let span = 1024
+    let spans = (n + span - 1) / span
+    var partial = [Double](repeating: 0, count: spans * 2 * columns)
+    var (mean, squares) = (
+      [Double](repeating: 0, count: columns), [Double](repeating: 0, count: columns)
+    )
     withValues { values in
-      for row in 0..<n {
-        for column in 0..<columns { mean[column] += Double(values[row * columns + column]) }
-      }
-      for column in 0..<columns { mean[column] /= Double(n) }
-      for row in 0..<n {
-        for column in 0..<columns {
-          let difference = Double(values[row * columns + column]) - mean[column]
-          squares[column] += difference * difference
+      partial.withUnsafeMutableBufferPointer { partial in
+        let (values, partial) = (Shared(values), Shared(partial))
+        Parallel.ranges(of: spans) { range in
+          for index in range {
+            guard let start = partial.pointer.baseAddress else { return }
+            let sums = start + index * 2 * columns
+            kernels_exact_sums(
+              values.pointer + index * span * columns, min(span, n - index * span), columns,
+              values.pointer, sums, sums + columns)
+          }
         }
       }
+      for index in 0..<spans {
+        for column in 0..<columns {
+          mean[column] += partial[index * 2 * columns + column]
+          squares[column] += partial[(index * 2 + 1) * columns + column]
+        }
+      }
+      for column in 0..<columns {
+        squares[column] -= mean[column] * mean[column] / Double(n)
+        mean[column] = Double(values[column]) + mean[column] / Double(n)
+      }
     }
-    return (mean.map(Float.init), squares.map { Float(($0 / Double(max(n - 1, 1))).squareRoot()) })
+    return (
+      mean.map(Float.init),
+      squares.map { Float((max(0, $0) / Double(max(n - 1, 1))).squareRoot()) }
+    )
   }
 
   /// Divides each group of `size` neighbouring elements by its Euclidean norm plus `epsilon`; a
@@ -52,64 +75,30 @@ extension Tensor {
   public func softAssignmentSums(
     to centres: Tensor, heads: Int, temperature: Float, summing summands: [Tensor]
   ) -> (weights: Tensor, sums: [Tensor]) {
+    softAssignmentSums(
+      to: centres, heads: heads, temperature: temperature, summing: summands,
+      isPortable: !Processor.hasAVX512)
+  }
+
+  /// - Parameter isPortable: by the libraries' matrix products rather than by our own kernel, which
+  ///   leaves out what is too little to be seen in the sums.
+  func softAssignmentSums(
+    to centres: Tensor, heads: Int, temperature: Float, summing summands: [Tensor],
+    isPortable: Bool
+  ) -> (weights: Tensor, sums: [Tensor]) {
     let (n, width, m) = (shape[0], shape[1], centres.shape[0])
     let c = width / heads
     precondition(
       centres.shape[1] == width && summands.allSatisfy { $0.shape == shape },
       "tokens \(shape), centres \(centres.shape)")
-    let tile = 256
     // Tokens of one task; at most 64 tasks a head keep the partial sums small.
+    let tile = 256
     let span = max(16 * tile, (n + 63) / 64 + tile - 1) / tile * tile
+    let partial = SoftAssignment(
+      n: n, width: width, c: c, m: m, heads: heads, span: span, temperature: temperature
+    ).partialSums(self, centres, summands, isPortable: isPortable)
     let spans = (n + span - 1) / span
     let partialSize = m + summands.count * m * c
-    var partial = Tensor(uninitialized: [heads * spans, partialSize])
-    var scratch = Tensor(uninitialized: [Parallel.threads, tile * m])
-    let whole = SoftmaxKernel(rows: min(tile, n), columns: m)
-    let rest = SoftmaxKernel(rows: n % tile == 0 ? min(tile, n) : n % tile, columns: m)
-    let inputs = [self] + summands
-    let pointers = inputs.map { tensor in Shared(tensor.withValues { $0 }) }
-    withExtendedLifetime(inputs) {
-      centres.withValues { centres in
-        partial.withMutableValues { partial in
-          scratch.withMutableValues { scratch in
-            let (centres, partial, scratch) = (Shared(centres), Shared(partial), Shared(scratch))
-            let (whole, rest) = (Shared(whole), Shared(rest))
-            Parallel.parts(of: heads * spans) { part, range in
-              let z = scratch.pointer + part * tile * m
-              for item in range {
-                let (head, first) = (item / spans, item % spans * span)
-                let weights = partial.pointer + item * partialSize
-                weights.update(repeating: 0, count: partialSize)
-                for start in stride(from: first, to: min(n, first + span), by: tile) {
-                  let tokens = min(tile, n - start)
-                  let position = start * width + head * c
-                  multiply(
-                    Matrix(pointer: pointers[0].pointer + position, stride: width),
-                    Matrix(pointer: centres.pointer + head * c, stride: width, transposed: true),
-                    into: Matrix(pointer: z, stride: m), rows: tokens, inner: c, columns: m)
-                  // A division of the finished products, not a factor within them: the softmax of
-                  // numbers in the hundreds shows the last bit, and this is the reference's
-                  // arithmetic.
-                  for index in 0..<tokens * m { z[index] /= temperature }
-                  (tokens == tile ? whole : rest).pointer.apply(to: z)
-                  for token in 0..<tokens {
-                    for centre in 0..<m { weights[centre] += z[token * m + centre] }
-                  }
-                  for index in 1..<pointers.count {
-                    multiply(
-                      Matrix(pointer: UnsafePointer(z), stride: m, transposed: true),
-                      Matrix(pointer: pointers[index].pointer + position, stride: width),
-                      into: Matrix(pointer: weights + m + (index - 1) * m * c, stride: c), rows: m,
-                      inner: tokens, columns: c,
-                      keep: 1)
-                  }
-                }
-              }
-            }
-          }
-        }
-      }
-    }
     return partial.withValues { partial in
       var weights = Tensor(repeating: 0, shape: [heads, m])
       weights.withMutableValues { weights in
@@ -134,6 +123,128 @@ extension Tensor {
         return sum
       }
       return (weights, sums)
+    }
+  }
+}
+
+/// The sums over spans of tokens, which are then added up.
+private struct SoftAssignment {
+  let n, width, c, m, heads, span: Int
+  let temperature: Float
+
+  private var spans: Int { (n + span - 1) / span }
+
+  /// - Returns: (heads · spans, m + summands · m · c).
+  func partialSums(
+    _ tokens: Tensor, _ centres: Tensor, _ summands: [Tensor], isPortable: Bool
+  ) -> Tensor {
+    let size = m + summands.count * m * c
+    var partial = Tensor(uninitialized: [heads * spans, size])
+    let inputs = [tokens] + summands
+    let pointers = inputs.map { tensor in Shared(tensor.withValues { $0 }) }
+    withExtendedLifetime(inputs) {
+      partial.withMutableValues { partial in
+        if isPortable {
+          portably(pointers, centres, into: partial, size)
+        } else {
+          sparsely(pointers, centres, into: partial, size)
+        }
+      }
+    }
+    return partial
+  }
+
+  private func sparsely(
+    _ inputs: [Shared<UnsafePointer<Float>>], _ centres: Tensor,
+    into partial: UnsafeMutablePointer<Float>, _ size: Int
+  ) {
+    let packedSize = kernels_packed_centres_count(m, c)
+    var packed = Tensor(uninitialized: [heads, packedSize])
+    var scratch = Tensor(
+      uninitialized: [Parallel.threads, kernels_assignment_scratch(m)])
+    let scratchSize = scratch.shape[1]
+    packed.withMutableValues { packed in
+      centres.withValues { centres in
+        for head in 0..<heads {
+          kernels_pack_centres(centres + head * c, width, m, c, packed + head * packedSize)
+        }
+      }
+      scratch.withMutableValues { scratch in
+        let (packed, scratch, partial) = (Shared(packed), Shared(scratch), Shared(partial))
+        Parallel.parts(of: heads * spans) { part, range in
+          for item in range {
+            let (head, first) = (item / spans, item % spans * span)
+            let position = first * width + head * c
+            let weights = partial.pointer + item * size
+            weights.update(repeating: 0, count: size)
+            let summands = inputs.dropFirst().map { Optional($0.pointer + position) }
+            let sums = summands.indices.map { Optional(weights + m + $0 * m * c) }
+            var assignment = kernels_assignment()
+            assignment.tokens = inputs[0].pointer + position
+            assignment.token_stride = width
+            assignment.token_count = min(span, n - first)
+            assignment.channels = c
+            assignment.centres = UnsafePointer(packed.pointer + head * packedSize)
+            assignment.centre_count = m
+            assignment.temperature = temperature
+            assignment.weights = weights
+            assignment.summand_count = summands.count
+            summands.withUnsafeBufferPointer { summands in
+              sums.withUnsafeBufferPointer { sums in
+                assignment.summands = summands.baseAddress
+                assignment.sums = sums.baseAddress
+                kernels_assign_avx512(&assignment, scratch.pointer + part * scratchSize)
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  private func portably(
+    _ inputs: [Shared<UnsafePointer<Float>>], _ centres: Tensor,
+    into partial: UnsafeMutablePointer<Float>, _ size: Int
+  ) {
+    let tile = min(256, n)
+    var scratch = Tensor(uninitialized: [Parallel.threads, tile * m])
+    let whole = SoftmaxKernel(rows: tile, columns: m)
+    let rest = SoftmaxKernel(rows: n % tile == 0 ? tile : n % tile, columns: m)
+    centres.withValues { centres in
+      scratch.withMutableValues { scratch in
+        let (centres, partial, scratch) = (Shared(centres), Shared(partial), Shared(scratch))
+        let (whole, rest) = (Shared(whole), Shared(rest))
+        Parallel.parts(of: heads * spans) { part, range in
+          let z = scratch.pointer + part * tile * m
+          for item in range {
+            let (head, first) = (item / spans, item % spans * span)
+            let weights = partial.pointer + item * size
+            weights.update(repeating: 0, count: size)
+            for start in stride(from: first, to: min(n, first + span), by: tile) {
+              let tokens = min(tile, n - start)
+              let position = start * width + head * c
+              multiply(
+                Matrix(pointer: inputs[0].pointer + position, stride: width),
+                Matrix(pointer: centres.pointer + head * c, stride: width, transposed: true),
+                into: Matrix(pointer: z, stride: m), rows: tokens, inner: c, columns: m)
+              // A division of the finished products, not a factor within them: the softmax of
+              // numbers in the hundreds shows the last bit, and this is the reference's arithmetic.
+              for index in 0..<tokens * m { z[index] /= temperature }
+              (tokens == tile ? whole : rest).pointer.apply(to: z)
+              for token in 0..<tokens {
+                for centre in 0..<m { weights[centre] += z[token * m + centre] }
+              }
+              for index in 1..<inputs.count {
+                multiply(
+                  Matrix(pointer: UnsafePointer(z), stride: m, transposed: true),
+                  Matrix(pointer: inputs[index].pointer + position, stride: width),
+                  into: Matrix(pointer: weights + m + (index - 1) * m * c, stride: c), rows: m,
+                  inner: tokens, columns: c, keep: 1)
+              }
+            }
+          }
+        }
+      }
     }
   }
 }

@@ -54,7 +54,8 @@ long kernels_packed_centres_count(long centre_count, long channels);
 void kernels_pack_centres(const float *centres, long stride, long centre_count, long channels, float *packed);
 /// In elements.
 long kernels_assignment_scratch(long centre_count);
-/// Assignments of less than 2⁻²⁶ of a token's largest one are left out: they are below what a 32-bit sum shows.
+/// Assignments of less than e⁻³⁰ of a token's largest one are left out: those of a million tokens together are below
+/// what a sum shows, even that of a centre that is nobody's first.
 void kernels_assign_avx512(const kernels_assignment *assignment, float *scratch);
 
 // --- Winograd's convolution, F(4×4, 3×3) (winograd.c) ----------------------------------------------------------------
@@ -81,6 +82,9 @@ void kernels_scale_shift(
 /// Adds each channel's differences to `origin` to `sums`, and their squares to `squares`.
 void kernels_sums(
     const float *from, long rows, long channels, const float *origin, float *sums, float *squares);
+/// The same in 64 bits.
+void kernels_exact_sums(
+    const float *from, long rows, long channels, const float *origin, double *sums, double *squares);
 /// Layer normalisation of rows.
 void kernels_layer_norm(
     const float *from, float *to, long rows, long channels, const float *weight, const float *bias, float epsilon);
