@@ -16,9 +16,11 @@ void kernels_pack_centres(const float *centres, long stride, long centre_count, 
           centre < centre_count ? centres[centre * stride + channel] : 0;
 }
 
-long kernels_assignment_scratch(long centre_count) { return 6 * grouped(centre_count) + 3 * grouped(centre_count); }
+long kernels_assignment_scratch(long centre_count) { return 6 * grouped(centre_count) + 2 * (grouped(centre_count) + 16); }
 
 #if defined(__x86_64__)
+#include <math.h>
+
 #include "exponential.h"
 #define UNROLL _Pragma("clang loop unroll(full)")
 
@@ -41,35 +43,35 @@ INLINE_AVX512 void products(
     UNROLL for (int v = 0; v < 4; v++) _mm512_storeu_ps(to + r * stride + v * LANES, sum[r][v]);
 }
 
-// Those of `count` products that count, their weights and the weights' sum.
+// Which of `count` products count, as the centres' numbers, with their weights and the weights' sum.
 INLINE_AVX512 long kept(
     const float *products, long count, float temperature, float *weights, int *centres, float *total) {
-  const long padded = (count + LANES - 1) / LANES * LANES;
-  __m512 best = _mm512_set1_ps(-3e38f);
-  for (long j = 0; j < count; j += LANES) {
-    const __mmask16 mask = count - j < LANES ? (__mmask16)((1u << (count - j)) - 1) : 0xffff;
-    best = _mm512_mask_max_ps(best, mask, best, _mm512_loadu_ps(products + j));
-  }
+  __m512 best = _mm512_loadu_ps(products);
+  for (long j = LANES; j < grouped(count); j += LANES) best = _mm512_max_ps(best, _mm512_loadu_ps(products + j));
   const float largest = _mm512_reduce_max_ps(best);
   const __m512 least = _mm512_set1_ps(largest - 30.0f * temperature);
+  long found = 0;
+  for (long j = 0; j < count; j += GROUP) {
+    uint64_t mask = 0;
+    UNROLL for (int v = 0; v < 4; v++)
+      mask |= (uint64_t)_mm512_cmp_ps_mask(_mm512_loadu_ps(products + j + v * LANES), least, _CMP_NLT_UQ) << (v * LANES);
+    // With a NaN among the products, even those that are none.
+    if (count - j < GROUP) mask &= (1ull << (count - j)) - 1;
+    for (; mask; mask &= mask - 1) {
+      const long centre = j + __builtin_ctzll(mask);
+      centres[found] = (int)centre;
+      weights[found++] = products[centre];
+    }
+  }
   // The finished products are divided, as the reference does: the exponential of numbers in the hundreds shows it.
   const __m512 divisor = _mm512_set1_ps(temperature), top = _mm512_set1_ps(largest / temperature);
-  __m512i index = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   __m512 sum = _mm512_setzero_ps();
-  long found = 0;
-  for (long j = 0; j < padded; j += LANES) {
-    const __m512 product = _mm512_loadu_ps(products + j);
-    __mmask16 mask = _mm512_cmp_ps_mask(product, least, _CMP_NLT_UQ);
-    if (count - j < LANES) mask &= (__mmask16)((1u << (count - j)) - 1);
-    if (mask) {
-      const __m512 difference = _mm512_sub_ps(_mm512_div_ps(product, divisor), top);
-      const __m512 weight = exp2_avx512(_mm512_mul_ps(difference, _mm512_set1_ps(1.44269504f)));
-      sum = _mm512_mask_add_ps(sum, mask, sum, weight);
-      _mm512_mask_compressstoreu_ps(weights + found, mask, weight);
-      _mm512_mask_compressstoreu_epi32(centres + found, mask, index);
-      found += __builtin_popcount(mask);
-    }
-    index = _mm512_add_epi32(index, _mm512_set1_epi32(LANES));
+  for (long i = 0; i < found; i += LANES) {
+    const __mmask16 mask = found - i < LANES ? (__mmask16)((1u << (found - i)) - 1) : 0xffff;
+    const __m512 difference = _mm512_sub_ps(_mm512_div_ps(_mm512_loadu_ps(weights + i), divisor), top);
+    const __m512 weight = exp2_avx512(_mm512_mul_ps(difference, _mm512_set1_ps(1.44269504f)));
+    sum = _mm512_mask_add_ps(sum, mask, sum, weight);
+    _mm512_storeu_ps(weights + i, weight);
   }
   *total = _mm512_reduce_add_ps(sum);
   return found;
@@ -77,8 +79,9 @@ INLINE_AVX512 long kept(
 
 AVX512 void kernels_assign_avx512(const kernels_assignment *a, float *scratch) {
   const long channels = a->channels, padded = grouped(a->centre_count);
+  const long wide = (channels + LANES - 1) / LANES * LANES;
   float *scores = scratch, *weights = scratch + ROWS * padded;
-  int *centres = (int *)(weights + padded);
+  int *centres = (int *)(weights + padded + LANES);
   for (long row = 0; row < a->token_count; row += ROWS) {
     const long rows = a->token_count - row < ROWS ? a->token_count - row : ROWS;
     // The last few tokens once more with some before them, whose products are then passed over.
@@ -99,23 +102,26 @@ AVX512 void kernels_assign_avx512(const kernels_assignment *a, float *scratch) {
             a->tokens + first * a->token_stride, a->token_stride, a->centres + j * channels, channels, scores + j,
             padded);
     }
+    // Centres that are none.
+    for (long r = 0; r < ROWS && padded > a->centre_count; r++)
+      for (long j = a->centre_count; j < padded; j++) scores[r * padded + j] = -INFINITY;
     for (long token = row; token < row + rows; token++) {
       float total;
-      const long found =
-          kept(scores + (token - first) * padded, a->centre_count, a->temperature, weights, centres, &total);
+      const long found = kept(scores + (token - first) * padded, a->centre_count, a->temperature, weights, centres, &total);
       for (long i = 0; i < found; i++) {
         const float weight = weights[i] / total;
         a->weights[centres[i]] += weight;
+        const __m512 factor = _mm512_set1_ps(weight);
         for (long s = 0; s < a->summand_count; s++) {
           const float *from = a->summands[s] + token * a->token_stride;
-          float *to = a->sums[s] + centres[i] * channels;
-          const __m512 factor = _mm512_set1_ps(weight);
-          for (long channel = 0; channel < channels; channel += LANES) {
+          float *to = a->sums[s] + centres[i] * wide;
+          for (long channel = 0; channel < wide; channel += LANES) {
             const __mmask16 mask =
                 channels - channel < LANES ? (__mmask16)((1u << (channels - channel)) - 1) : 0xffff;
-            const __m512 sum = _mm512_fmadd_ps(
-                factor, _mm512_maskz_loadu_ps(mask, from + channel), _mm512_maskz_loadu_ps(mask, to + channel));
-            _mm512_mask_storeu_ps(to + channel, mask, sum);
+            // Whole vectors into the sums, whose next reader would wait for a part of one.
+            _mm512_storeu_ps(
+                to + channel,
+                _mm512_fmadd_ps(factor, _mm512_maskz_loadu_ps(mask, from + channel), _mm512_loadu_ps(to + channel)));
           }
         }
       }

@@ -94,11 +94,10 @@ extension Tensor {
     // Tokens of one task; at most 64 tasks a head keep the partial sums small.
     let tile = 256
     let span = max(16 * tile, (n + 63) / 64 + tile - 1) / tile * tile
-    let partial = SoftAssignment(
-      n: n, width: width, c: c, m: m, heads: heads, span: span, temperature: temperature
-    ).partialSums(self, centres, summands, isPortable: isPortable)
-    let spans = (n + span - 1) / span
-    let partialSize = m + summands.count * m * c
+    let assignment = SoftAssignment(
+      n: n, width: width, c: c, m: m, heads: heads, span: span, temperature: temperature)
+    let partial = assignment.partialSums(self, centres, summands, isPortable: isPortable)
+    let (spans, wide, partialSize) = (assignment.spans, assignment.wide, partial.shape[1])
     return partial.withValues { partial in
       var weights = Tensor(repeating: 0, shape: [heads, m])
       weights.withMutableValues { weights in
@@ -112,10 +111,10 @@ extension Tensor {
         var sum = Tensor(repeating: 0, shape: [m, width])
         sum.withMutableValues { sum in
           for item in 0..<heads * spans {
-            let from = partial + item * partialSize + m + index * m * c
+            let from = partial + item * partialSize + m + index * m * wide
             for centre in 0..<m {
               for channel in 0..<c {
-                sum[centre * width + item / spans * c + channel] += from[centre * c + channel]
+                sum[centre * width + item / spans * c + channel] += from[centre * wide + channel]
               }
             }
           }
@@ -132,13 +131,15 @@ private struct SoftAssignment {
   let n, width, c, m, heads, span: Int
   let temperature: Float
 
-  private var spans: Int { (n + span - 1) / span }
+  var spans: Int { (n + span - 1) / span }
+  /// A head's channels, rounded up to whole vectors.
+  var wide: Int { (c + 15) / 16 * 16 }
 
-  /// - Returns: (heads · spans, m + summands · m · c).
+  /// - Returns: (heads · spans, m + summands · m · wide): the weights, then each summand's sums.
   func partialSums(
     _ tokens: Tensor, _ centres: Tensor, _ summands: [Tensor], isPortable: Bool
   ) -> Tensor {
-    let size = m + summands.count * m * c
+    let size = m + summands.count * m * wide
     var partial = Tensor(uninitialized: [heads * spans, size])
     let inputs = [tokens] + summands
     let pointers = inputs.map { tensor in Shared(tensor.withValues { $0 }) }
@@ -178,7 +179,7 @@ private struct SoftAssignment {
             let weights = partial.pointer + item * size
             weights.update(repeating: 0, count: size)
             let summands = inputs.dropFirst().map { Optional($0.pointer + position) }
-            let sums = summands.indices.map { Optional(weights + m + $0 * m * c) }
+            let sums = summands.indices.map { Optional(weights + m + $0 * m * wide) }
             var assignment = kernels_assignment()
             assignment.tokens = inputs[0].pointer + position
             assignment.token_stride = width
@@ -238,7 +239,7 @@ private struct SoftAssignment {
                 multiply(
                   Matrix(pointer: UnsafePointer(z), stride: m, transposed: true),
                   Matrix(pointer: inputs[index].pointer + position, stride: width),
-                  into: Matrix(pointer: weights + m + (index - 1) * m * c, stride: c), rows: m,
+                  into: Matrix(pointer: weights + m + (index - 1) * m * wide, stride: wide), rows: m,
                   inner: tokens, columns: c, keep: 1)
               }
             }

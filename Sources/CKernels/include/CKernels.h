@@ -43,7 +43,7 @@ typedef struct {
   float temperature;
   /// (centres): Σ z is added to it.
   float *weights;
-  /// For each summand x, laid out as the tokens are, zᵀ x is added to (centres, channels).
+  /// For each summand x, laid out as the tokens are, zᵀ x is added to (centres, channels rounded up to 16).
   long summand_count;
   const float *const *summands;
   float *const *sums;
