@@ -13,9 +13,13 @@ enum BufferPool {
   }
 
   private static let idle = Mutex(Idle())
-  /// What is kept at most; beyond it, memory goes back to the system.
-  private static let limit = 2 << 30
+  /// What is kept at most; beyond it, memory goes back to the system. A long clip's buffers are
+  /// hundreds of megabytes each, and clearing them anew for every layer took a tenth of the time.
+  private static let limit = min(4 << 30, Int(ProcessInfo.processInfo.physicalMemory / 6))
   private static let alignment = 64
+  /// From this size on, a buffer lies in huge pages where the system has them: fewer faults, and
+  /// fewer misses of the address translation in the products.
+  private static let huge = (least: 4 << 20, alignment: 2 << 20)
 
   /// Uninitialised memory of at least `bytes` bytes.
   static func take(bytes: Int) -> UnsafeMutableRawPointer {
@@ -27,10 +31,13 @@ enum BufferPool {
     }
     if let kept, let pointer = UnsafeMutableRawPointer(bitPattern: kept) { return pointer }
     var fresh: UnsafeMutableRawPointer?
-    guard posix_memalign(&fresh, alignment, size) == 0, let fresh else {
+    let isHuge = size >= huge.least
+    guard posix_memalign(&fresh, isHuge ? huge.alignment : alignment, size) == 0, let fresh else {
       // Nothing sensible is left to do without memory for a result that the caller counts on.
       preconditionFailure("out of memory: \(size) bytes for a tensor could not be had")
     }
+    // Its refusal costs nothing but speed.
+    if isHuge { madvise(fresh, size, MADV_HUGEPAGE) }
     return fresh
   }
 
