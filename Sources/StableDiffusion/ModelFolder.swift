@@ -65,7 +65,8 @@ public struct StableDiffusionModel: Sendable {
     tokenizer = try CLIPTokenizer(
       folder: folder.appending(path: "tokenizer"), longest: textEncoder.positions)
     autoencoder = try AutoencoderKL(
-      folder: folder.appending(path: "vae"), precision: precision, store: store(identity, "vae", precision))
+      folder: folder.appending(path: "vae"), precision: precision,
+      store: store(identity, "vae", precision))
     unet = try UNet(
       folder: folder.appending(path: "unet"), precision: precision,
       store: store(identity, "unet", precision))

@@ -90,10 +90,11 @@ public final class Convolution: Sendable {
     precondition(
       input.shape.count == 4 && input.shape[3] == inputChannels,
       "\(input.shape) into a convolution of \(shape)")
-    let bias = shift.map { shift in
-      let shift = shift.reshaped([outputChannels])
-      return self.bias.map { $0 + shift } ?? shift
-    } ?? self.bias
+    let bias =
+      shift.map { shift in
+        let shift = shift.reshaped([outputChannels])
+        return self.bias.map { $0 + shift } ?? shift
+      } ?? self.bias
     let (n, height, width) = (input.shape[0], input.shape[1], input.shape[2])
     let (kernelHeight, kernelWidth) = (shape[2], shape[3])
     let outputHeight = (height + padding.top + padding.bottom - kernelHeight) / stride + 1

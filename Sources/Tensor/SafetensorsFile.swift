@@ -1,3 +1,4 @@
+import CKernels
 import Foundation
 
 /// A file of named tensors in the safetensors format, mapped read-only: every process that opens it
@@ -99,6 +100,28 @@ public final class SafetensorsFile: @unchecked Sendable {
     return entry.type == "F32"
       && Int(bitPattern: contents.bytes + entry.range.lowerBound) % MemoryLayout<Float>.alignment
         == 0
+  }
+
+  /// Tells whether any byte of the tensors or of where they are has changed; reads all of it, on all
+  /// threads.
+  func checksum() -> String {
+    let hash = ContentHash()
+    for (name, entry) in entries.sorted(by: { $0.key < $1.key }) {
+      let piece = 1 << 20
+      let pieces = (entry.range.count + piece - 1) / piece
+      var sums = [UInt64](repeating: 0, count: pieces)
+      sums.withUnsafeMutableBufferPointer { sums in
+        let (bytes, sums) = (Shared(contents.bytes + entry.range.lowerBound), Shared(sums))
+        Parallel.ranges(of: pieces) { range in
+          for index in range {
+            sums.pointer[index] = kernels_checksum(
+              bytes.pointer + index * piece, min(piece, entry.range.count - index * piece))
+          }
+        }
+      }
+      hash.update("\(name) \(entry.type) \(entry.shape) \(entry.range) \(sums)")
+    }
+    return hash.finish()
   }
 
   /// Feeds what tells this file from others to a hash without reading all of it: its size, its

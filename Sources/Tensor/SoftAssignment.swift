@@ -239,7 +239,8 @@ private struct SoftAssignment {
                 multiply(
                   Matrix(pointer: UnsafePointer(z), stride: m, transposed: true),
                   Matrix(pointer: inputs[index].pointer + position, stride: width),
-                  into: Matrix(pointer: weights + m + (index - 1) * m * wide, stride: wide), rows: m,
+                  into: Matrix(pointer: weights + m + (index - 1) * m * wide, stride: wide),
+                  rows: m,
                   inner: tokens, columns: c, keep: 1)
               }
             }

@@ -14,7 +14,6 @@ struct WinogradConvolution: Sendable {
   let inputChannels, outputChannels: Int
   let top, left: Int
 
-
   /// Plain weights, (output channels, input channels, 3, 3), as the transform reads them: (output
   /// channels / 16, input channels, 9, 16), with zeros for the channels that fill up both.
   static func prepared(_ weight: Tensor) -> Tensor {

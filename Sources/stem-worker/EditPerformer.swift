@@ -60,8 +60,9 @@ final class EditPerformer: EditPerforming {
         reports.log(.notice, $0)
       }
       let edit = try ClipEdit(
-        model: model(files.modelFolder, precision, reports), settings: assignment.settings,
-        video: video)
+        model: model(
+          files.modelFolder, precision, cacheFolder: files.cacheFolder, reports),
+        settings: assignment.settings, video: video)
       return try edit.run(
         input: files.source, output: files.resultFolder + "/edited.mp4", limits: assignment.limits,
         keeping: EditKeeping(
@@ -75,18 +76,24 @@ final class EditPerformer: EditPerforming {
     }
   }
 
-  private func model(_ folder: String, _ precision: Precision, _ reports: EditReports) throws
-    -> StableDiffusionModel
-  {
+  /// - Parameter cacheFolder: where workers share weights.
+  private func model(
+    _ folder: String, _ precision: Precision, cacheFolder: String, _ reports: EditReports
+  ) throws -> StableDiffusionModel {
     if let loaded, loaded.folder == folder, loaded.model.precision == precision {
       return loaded.model
     }
     // The old model's memory is free before the new one takes its own.
     loaded = nil
-    let model = try StableDiffusionModel(
-      folder: URL(fileURLWithPath: folder), precision: precision)
+    let start = ContinuousClock.now
+    let (model, isPrepared) = try PreparedModelCache(
+      folder: cacheFolder + "/weights", note: { reports.log(.notice, $0) }
+    ).model(folder: URL(fileURLWithPath: folder), precision: precision)
     loaded = (folder, model)
-    reports.log(.debug, "loaded the model \(folder) in \(precision) precision")
+    reports.log(
+      .debug,
+      "\(isPrepared ? "prepared" : "mapped") the model \(folder) in \(precision) precision within \(ContinuousClock.now - start)"
+    )
     return model
   }
 }

@@ -90,3 +90,8 @@ void kernels_layer_norm(
     const float *from, float *to, long rows, long channels, const float *weight, const float *bias, float epsilon);
 /// Rows (2 · channels) to (channels): the first half times the exact GELU of the second.
 void kernels_geglu(const float *from, float *to, long rows, long channels);
+
+// --- Files (checksum.c) ------------------------------------------------------------------------------------------------
+
+/// Any changed byte changes it; it is no defence against somebody who wants a collision. `count` is in bytes.
+uint64_t kernels_checksum(const void *bytes, long count);

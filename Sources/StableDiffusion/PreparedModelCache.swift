@@ -1,0 +1,59 @@
+import Foundation
+import Tensor
+
+/// A folder of models' prepared weights, a file for each component and precision, which all workers
+/// of a machine share.
+public struct PreparedModelCache {
+  private let folder: String
+  private let note: (String) -> Void
+
+  /// Files that nobody has used for so long are removed when a new one is written.
+  private static let longestIdle: Double = 30 * 24 * 3600
+
+  /// - Parameters:
+  ///   - folder: is made where it is missing.
+  ///   - note: told what could not be shared, and what was damaged or outdated.
+  public init(folder: String, note: @escaping (String) -> Void) {
+    (self.folder, self.note) = (folder, note)
+  }
+
+  /// Opens a model whose weights are kept here.
+  ///
+  /// - Returns: the model, and whether any of its weights had to be prepared.
+  /// - Throws: as `StableDiffusionModel.init`. Whatever is wrong with the cache itself is noted, and
+  ///   the weights are then prepared in this process's own memory.
+  public func model(folder modelFolder: URL, precision: Precision) throws -> (
+    model: StableDiffusionModel, isPrepared: Bool
+  ) {
+    var files: [PreparedWeightsFile] = []
+    let model = try StableDiffusionModel(folder: modelFolder, precision: precision) {
+      identity, component, precision in
+      do {
+        let file = try PreparedWeightsFile(
+          folder: folder, name: "\(identity.prefix(32))-\(component)-\(precision)",
+          identity: "\(identity) \(component) \(precision)", note: note)
+        files.append(file)
+        return file
+      } catch {
+        note("the prepared weights are not shared with other workers: \(error)")
+        return nil
+      }
+    }
+    for file in files { file.finish() }
+    let isPrepared = files.contains { $0.origin == .prepared }
+    if isPrepared { removeIdle() }
+    return (model, isPrepared)
+  }
+
+  private func removeIdle() {
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    where name.hasSuffix(".weights") {
+      let path = "\(folder)/\(name)"
+      var status = stat()
+      guard lstat(path, &status) == 0 else { continue }
+      if Date.now.timeIntervalSince1970 - Double(status.st_mtim.tv_sec) > Self.longestIdle {
+        unlink(path)
+      }
+    }
+  }
+}

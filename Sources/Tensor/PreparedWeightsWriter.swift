@@ -1,0 +1,91 @@
+import Foundation
+
+/// Writes prepared weights aside, one tensor after the other, and gives each back as a view of the
+/// file, so that none stays in memory of this process.
+final class PreparedWeightsWriter {
+  private let path, aside: String
+  private let lock: FileLock
+  private let descriptor: Int32
+  private var entries: [String: [String: Any]] = [:]
+  private var end = PreparedWeightsWriter.headerBytes
+  private var isFinished = false
+
+  /// Space for the header; a thousand tensors take a tenth of it.
+  private static let headerBytes = 1 << 20
+  private static let pageBytes = 1 << 12
+
+  init(path: String, lock: FileLock) throws {
+    (self.path, self.lock) = (path, lock)
+    // One name, whose last writer may have died: only the lock's holder writes.
+    aside = path + ".part"
+    unlink(aside)
+    descriptor = open(aside, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw DurableFileError("written to", aside) }
+  }
+
+  deinit {
+    close(descriptor)
+    if !isFinished { unlink(aside) }
+  }
+
+  func append(_ name: String, _ tensor: Tensor) throws -> Tensor {
+    let count = tensor.count * MemoryLayout<Float>.stride
+    guard count > 0 else { return tensor }
+    let start = end
+    try tensor.withValues {
+      try write(UnsafeRawBufferPointer(UnsafeBufferPointer(start: $0, count: tensor.count)), start)
+    }
+    end = (start + count + Self.pageBytes - 1) / Self.pageBytes * Self.pageBytes
+    entries[name] = [
+      "dtype": "F32", "shape": tensor.shape,
+      "data_offsets": [start - Self.headerBytes, start - Self.headerBytes + count],
+    ]
+    guard let mapping = mmap(nil, count, PROT_READ, MAP_SHARED, descriptor, start),
+      mapping != MAP_FAILED
+    else { throw DurableFileError("mapped", aside) }
+    let region = MappedRegion(bytes: UnsafeRawPointer(mapping), count: count)
+    return Tensor(
+      shape: tensor.shape,
+      storage: TensorStorage(
+        readOnly: region.bytes.assumingMemoryBound(to: Float.self), owner: region), offset: 0)
+  }
+
+  /// Completes the file and gives it its name.
+  func finish(key: String) throws {
+    // The checksum is what a reader finds, who does not yet find one.
+    try writeHeader(["key": key])
+    let sum = try SafetensorsFile(URL(fileURLWithPath: aside)).checksum()
+    try writeHeader(["key": key, "checksum": sum])
+    guard fsync(descriptor) == 0 else { throw DurableFileError("synced", aside) }
+    guard rename(aside, path) == 0 else { throw DurableFileError("renamed to \(path)", aside) }
+    isFinished = true
+    try DurableFile.syncFolder((path as NSString).deletingLastPathComponent)
+  }
+
+  private func writeHeader(_ metadata: [String: String]) throws {
+    var header: [String: Any] = entries
+    header["__metadata__"] = metadata
+    var json = try JSONSerialization.data(withJSONObject: header, options: [.sortedKeys])
+    let space = Self.headerBytes - 8
+    guard json.count <= space else { throw DurableFileError("written", aside, code: EFBIG) }
+    json.append(Data(repeating: UInt8(ascii: " "), count: space - json.count))
+    try withUnsafeBytes(of: UInt64(space).littleEndian) { try write($0, 0) }
+    try json.withUnsafeBytes { try write($0, 8) }
+  }
+
+  private func write(_ bytes: UnsafeRawBufferPointer, _ offset: Int) throws {
+    var done = 0
+    while done < bytes.count {
+      let put = pwrite(
+        descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, offset + done)
+      if put < 0, errno == EINTR { continue }
+      guard put > 0 else { throw DurableFileError("written", aside) }
+      done += put
+    }
+  }
+}
+
+/// A mapped part of a file.
+private final class MappedRegion: FileContents, @unchecked Sendable {
+  deinit { munmap(UnsafeMutableRawPointer(mutating: bytes), count) }
+}
