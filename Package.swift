@@ -41,7 +41,8 @@ let package = Package(
 
     // What the project exists for; each imports only from above itself.
     .target(name: "EditSettings"),
-    .target(name: "Tensor", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "COpenMP", "CCrypto"]),
+    .target(
+      name: "Tensor", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "COpenMP", "CCrypto"]),
     .target(name: "StableDiffusion", dependencies: ["Tensor"]),
     .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
     .target(name: "VideoFile", dependencies: ["CLibAV", "CLinux"]),
@@ -84,7 +85,7 @@ let package = Package(
       dependencies: ["VideoEditing", "StableDiffusion", "Tensor", argumentParser],
       path: "Benchmarks/StemBench"),
 
-    .testTarget(name: "TensorTests", dependencies: ["Tensor", "stemctl"]),
+    .testTarget(name: "TensorTests", dependencies: ["CKernels", "Tensor", "stemctl"]),
     .testTarget(name: "StableDiffusionTests", dependencies: ["StableDiffusion"]),
     .testTarget(name: "VideoEditingTests", dependencies: ["VideoEditing"], exclude: ["Goldens"]),
     .testTarget(

@@ -1,6 +1,7 @@
 import Foundation
-import Tensor
 import Testing
+
+@testable import Tensor
 
 @Suite struct AttentionTests {
   private func expected(_ q: Tensor, _ k: Tensor, _ v: Tensor, heads: Int, causal: Bool = false)
@@ -50,6 +51,76 @@ import Testing
         expected(q, k, v, heads: heads)) < 2e-6)
   }
 
+  /// Heads of a multiple of a vector and not, a part of a block of keys, whole ones and more, queries
+  /// that are no multiple of six.
+  private static let shapes = [
+    (2, 1, 1, 1, 40), (1, 13, 77, 2, 33), (2, 5, 300, 3, 24), (1, 250, 513, 1, 160),
+    (1, 7, 70, 1, 512), (3, 1200, 65, 1, 8),
+  ]
+
+  @Test(
+    "the kernels for every processor agree with the definition", arguments: shapes, [true, false])
+  func kernelsAgree(_ shape: (Int, Int, Int, Int, Int), isPortable: Bool) {
+    guard isPortable || Processor.hasAVX512 else { return }
+    let (batch, n, m, heads, c) = shape
+    let (q, k, v) = (
+      sample([batch, n, heads * c], "q"), sample([1, m, heads * c], "k"),
+      sample([1, m, heads * c], "v")
+    )
+    let expected = expected(q, k, v, heads: heads)
+    func error(_ kernel: Tensor.AttentionKernel) -> Double {
+      relativeError(
+        Tensor.attention(queries: q, keys: k, values: v, heads: heads, kernel: kernel).values,
+        expected)
+    }
+    #expect(error(isPortable ? .portable : .avx512(.full)) < 2e-6)
+    if !isPortable, Processor.hasBFloat16 {
+      // Rounded operands: 2⁻⁹ each, and scores of some units.
+      #expect((1e-4..<2e-2).contains(error(.avx512(.mixed))))
+    }
+  }
+
+  @Test("scores far from zero, of either sign, overflow nowhere")
+  func largeScores() {
+    let (q, k, v) = (
+      sample([1, 9, 16], "q"), sample([1, 300, 16], "k"), sample([1, 300, 16], "v")
+    )
+    for factor: Float in [300, -300] {
+      let large = q * factor
+      #expect(
+        relativeError(
+          Tensor.attention(queries: large, keys: k, values: v, heads: 1).values,
+          expected(large, k, v, heads: 1)) < 1e-4)
+    }
+  }
+
+  @Test("a number that is none stays in its own query's row")
+  func notANumber() {
+    var q = sample([1, 14, 16], "q")
+    let (k, v) = (sample([1, 100, 16], "k"), sample([1, 100, 16], "v"))
+    let before = Tensor.attention(queries: q, keys: k, values: v, heads: 1).values
+    q.withMutableValues { $0[3 * 16 + 5] = .nan }
+    let after = Tensor.attention(queries: q, keys: k, values: v, heads: 1).values
+    #expect(after[3 * 16..<4 * 16].allSatisfy { $0.isNaN })
+    #expect(after[..<(3 * 16)] == before[..<(3 * 16)] && after[(4 * 16)...] == before[(4 * 16)...])
+  }
+
+  @Test("any number of threads and queries attends to the same end")
+  func threads() {
+    let (q, k, v) = (
+      sample([2, 1030, 16], "q"), sample([2, 90, 16], "k"), sample([2, 90, 16], "v")
+    )
+    let before = Parallel.threads
+    defer { Parallel.threads = before }
+    let results = [1, 2, 3, 7].map { threads in
+      Parallel.threads = threads
+      return Tensor.attention(queries: q, keys: k, values: v, heads: 2).values
+    }
+    for result in results.dropFirst() {
+      #expect(relativeError(result, results[0].map(Double.init)) < 1e-6)
+    }
+  }
+
   @Test("keys of a batch of one serve every row")
   func sharedKeys() {
     let (q, k, v) = (sample([3, 7, 12], "q"), sample([1, 9, 12], "k"), sample([1, 9, 12], "v"))
@@ -70,14 +141,17 @@ import Testing
 
   @Test(
     "soft assignments sum to one per token, and weigh the summands",
-    arguments: [(300, 7), (9000, 5), (256, 3)])
-  func softAssignment(n: Int, m: Int) {
+    arguments: [(300, 7), (9000, 5), (256, 3), (4, 3), (1000, 130)], [true, false])
+  func softAssignment(_ shape: (Int, Int), isPortable: Bool) {
+    guard isPortable || Processor.hasAVX512 else { return }
+    let (n, m) = shape
     let (heads, c) = (2, 3)
     let (tokens, centres, summand) = (
       sample([n, heads * c], "t"), sample([m, heads * c], "c"), sample([n, heads * c], "s")
     )
     let result = tokens.softAssignmentSums(
-      to: centres, heads: heads, temperature: 0.5, summing: [summand, tokens])
+      to: centres, heads: heads, temperature: 0.5, summing: [summand, tokens],
+      isPortable: isPortable)
     let (ts, cs, ss) = (
       tokens.values.map(Double.init), centres.values.map(Double.init),
       summand.values.map(Double.init)
@@ -115,5 +189,15 @@ import Testing
     }
     let expected = (0..<301).map { row in (0..<47).max { product(row, $0) < product(row, $1) } }
     #expect(rows.nearestRows(among: candidates).map(Optional.init) == expected)
+  }
+
+  @Test("a token that is no number assigns itself to no place outside of the centres")
+  func assignmentOfNotANumber() {
+    var tokens = sample([20, 6], "t")
+    tokens.withMutableValues { $0[7 * 6] = .nan }
+    let result = tokens.softAssignmentSums(
+      to: sample([5, 6], "c"), heads: 2, temperature: 0.01, summing: [tokens])
+    #expect(result.weights.values[..<5].contains { $0.isNaN })
+    #expect(result.weights.values[5...].allSatisfy { $0.isFinite })
   }
 }

@@ -14,6 +14,13 @@ import Testing
     arguments: [
       Case(), Case(n: 3, height: 9, width: 13, inputs: 32, outputs: 48),
       Case(inputs: 4, outputs: 64), Case(inputs: 64, outputs: 4),
+      // Tiles at every edge; more input channels than are taken at once; more tiles than one part.
+      Case(n: 3, height: 6, width: 11, inputs: 16, outputs: 96),
+      Case(n: 1, height: 4, width: 9, inputs: 672, outputs: 32),
+      Case(n: 2, height: 45, width: 37, inputs: 8, outputs: 16),
+      Case(
+        height: 6, width: 9, inputs: 16, outputs: 16,
+        padding: .init(top: 0, left: 0, bottom: 2, right: 1)),
       Case(height: 8, width: 5, inputs: 16, outputs: 16, stride: 2),
       Case(height: 5, width: 8, inputs: 17, outputs: 19, stride: 2),
       Case(
@@ -63,7 +70,8 @@ import Testing
         }
       }
     }
-    #expect(relativeError(output.values, expected) < 2e-6)
+    // Winograd's transforms cost a digit.
+    #expect(relativeError(output.values, expected) < 5e-6)
   }
 
   @Test("the same convolution serves pictures of different sizes one after another")
