@@ -41,7 +41,10 @@ public struct PreparedModelCache {
     }
     for file in files { file.finish() }
     let isPrepared = files.contains { $0.origin == .prepared }
-    if isPrepared { removeIdle() }
+    if isPrepared {
+      removeIdle()
+      Tensor.releaseIdleMemory()
+    }
     return (model, isPrepared)
   }
 

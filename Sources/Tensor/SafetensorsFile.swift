@@ -124,6 +124,16 @@ public final class SafetensorsFile: @unchecked Sendable {
     return hash.finish()
   }
 
+  /// Gives a tensor's pages back to the system, which reads them again should they be needed.
+  func forget(_ name: String) {
+    guard let range = entries[name]?.range, contents is MappedFile else { return }
+    let page = 1 << 12
+    let start = range.lowerBound / page * page
+    madvise(
+      UnsafeMutableRawPointer(mutating: contents.bytes + start), range.upperBound - start,
+      MADV_DONTNEED)
+  }
+
   /// Feeds what tells this file from others to a hash without reading all of it: its size, its
   /// header, and every tensor's first 4096 bytes. Training changes all of a tensor's numbers.
   public func feedSample(to hash: ContentHash) {

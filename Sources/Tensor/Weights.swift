@@ -65,7 +65,9 @@ public struct Weights {
     if let store {
       return PreparedWeights(
         ready: try store.prepared("\(path) \(form)", shape: preparedShape) {
-          prepare(try file.tensor(path))
+          // The plain form is not read again.
+          defer { file.forget(path) }
+          return prepare(try file.tensor(path))
         })
     }
     let plain = try file.isMapped(path) ? file.tensor(path) : nil
