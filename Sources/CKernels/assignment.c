@@ -21,27 +21,7 @@ long kernels_assignment_scratch(long centre_count) { return 6 * grouped(centre_c
 #if defined(__x86_64__)
 #include <math.h>
 
-#include "exponential.h"
-#define UNROLL _Pragma("clang loop unroll(full)")
-
-enum { ROWS = 6, LANES = 16, GROUP = 64 };
-
-// Products (6, 64) of six tokens and 64 centres.
-INLINE_AVX512 void products(
-    const float *tokens, long token_stride, const float *centres, long channels, float *to, long stride) {
-  __m512 sum[ROWS][4];
-  UNROLL for (int r = 0; r < ROWS; r++) UNROLL for (int v = 0; v < 4; v++) sum[r][v] = _mm512_setzero_ps();
-  for (long channel = 0; channel < channels; channel++) {
-    __m512 centre[4];
-    UNROLL for (int v = 0; v < 4; v++) centre[v] = _mm512_loadu_ps(centres + channel * GROUP + v * LANES);
-    UNROLL for (int r = 0; r < ROWS; r++) {
-      const __m512 token = _mm512_set1_ps(tokens[r * token_stride + channel]);
-      UNROLL for (int v = 0; v < 4; v++) sum[r][v] = _mm512_fmadd_ps(token, centre[v], sum[r][v]);
-    }
-  }
-  UNROLL for (int r = 0; r < ROWS; r++)
-    UNROLL for (int v = 0; v < 4; v++) _mm512_storeu_ps(to + r * stride + v * LANES, sum[r][v]);
-}
+#include "products.h"
 
 // Which of `count` products count, as the centres' numbers, with their weights and the weights' sum.
 INLINE_AVX512 long kept(
@@ -98,7 +78,7 @@ AVX512 void kernels_assign_avx512(const kernels_assignment *a, float *scratch) {
         }
     } else {
       for (long j = 0; j < padded; j += GROUP)
-        products(
+        products_f32(
             a->tokens + first * a->token_stride, a->token_stride, a->centres + j * channels, channels, scores + j,
             padded);
     }

@@ -6,13 +6,8 @@
 #include "CKernels.h"
 
 #if defined(__x86_64__)
-#include "exponential.h"
+#include "products.h"
 #define AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
-#define UNROLL _Pragma("clang loop unroll(full)")
-
-enum { ROWS = 6, LANES = 16, GROUP = 64 };
-
-static long rounded_up(long count, long multiple) { return (count + multiple - 1) / multiple * multiple; }
 
 // Keys that are laid out at once: their keys and values stay in the second-level cache.
 static long block_of(long channels) { return channels <= 160 ? 256 : 64; }
@@ -40,9 +35,8 @@ long kernels_attention_scratch(long query_count, long channels) {
   return laid_out(query_count, channels, 0, &ignored) * (long)sizeof(float);
 }
 
-// Six queries' largest score so far, the factor for what was summed under an earlier one, and this block's exponentials
-// in place of the scores. `coarse` rounds them to bf16, pairs of keys in one element.
-INLINE_AVX512 void softmax(workspace *w, long row, long block, long padded, float factors[ROWS]) {
+// Takes note of six queries' largest scores so far, and gives the factors for what was summed under earlier ones.
+INLINE_AVX512 void running_largest(workspace *w, long row, long block, long padded, float factors[ROWS]) {
   for (int r = 0; r < ROWS; r++) {
     const float *scores = w->scores + r * block;
     __m512 best = _mm512_loadu_ps(scores);
@@ -55,22 +49,6 @@ INLINE_AVX512 void softmax(workspace *w, long row, long block, long padded, floa
 }
 
 // --- 32-bit products -------------------------------------------------------------------------------------------------
-
-// scores (6, 64) of six queries (6, channels) and 64 keys, laid out (channels, 64).
-INLINE_AVX512 void scores_f32(const float *queries, const float *keys, long channels, float *scores, long stride) {
-  __m512 sum[ROWS][4];
-  UNROLL for (int r = 0; r < ROWS; r++) UNROLL for (int v = 0; v < 4; v++) sum[r][v] = _mm512_setzero_ps();
-  for (long channel = 0; channel < channels; channel++) {
-    __m512 key[4];
-    UNROLL for (int v = 0; v < 4; v++) key[v] = _mm512_loadu_ps(keys + channel * GROUP + v * LANES);
-    UNROLL for (int r = 0; r < ROWS; r++) {
-      const __m512 query = _mm512_set1_ps(queries[r * channels + channel]);
-      UNROLL for (int v = 0; v < 4; v++) sum[r][v] = _mm512_fmadd_ps(query, key[v], sum[r][v]);
-    }
-  }
-  UNROLL for (int r = 0; r < ROWS; r++)
-    UNROLL for (int v = 0; v < 4; v++) _mm512_storeu_ps(scores + r * stride + v * LANES, sum[r][v]);
-}
 
 // output (6, wide) = output · factors + weights (6, count) · values (count, wide), for `vectors` · 16 channels.
 INLINE_AVX512 void values_f32(
@@ -134,11 +112,11 @@ AVX512 void kernels_attention_avx512(const kernels_attention *a, void *scratch) 
     }
     for (long row = 0; row < rows; row += ROWS) {
       for (long j = 0; j < padded; j += GROUP)
-        scores_f32(w.queries + row * channels, w.keys + j * channels, channels, w.scores + j, block);
+        products_f32(w.queries + row * channels, channels, w.keys + j * channels, channels, w.scores + j, block);
       for (int r = 0; r < ROWS; r++)
         for (long j = count; j < padded; j++) w.scores[r * block + j] = -3e38f;
       float factors[ROWS];
-      softmax(&w, row, block, padded, factors);
+      running_largest(&w, row, block, padded, factors);
       for (int r = 0; r < ROWS; r++) {
         float *scores = w.scores + r * block;
         const __m512 largest = _mm512_set1_ps(w.largest[row + r]);
@@ -168,7 +146,7 @@ AVX512_BF16 static inline uint32_t pair(float low, float high) {
   return (uint32_t)_mm_cvtsi128_si32((__m128i)_mm_cvtneps_pbh(_mm_set_ps(0, 0, high, low)));
 }
 
-// As `scores_f32`, with pairs of channels in one element: queries (6, pairs), keys (pairs, 64).
+// As `products_f32`, with pairs of channels in one element: queries (6, pairs), keys (pairs, 64).
 AVX512_BF16 static inline __attribute__((always_inline)) void scores_bf16(
     const uint32_t *queries, const uint32_t *keys, long pairs, float *scores, long stride) {
   __m512 sum[ROWS][4];
@@ -243,7 +221,7 @@ AVX512_BF16 void kernels_attention_bf16(const kernels_attention *a, void *scratc
       for (int r = 0; r < ROWS; r++)
         for (long j = count; j < padded; j++) w.scores[r * block + j] = -3e38f;
       float factors[ROWS];
-      softmax(&w, row, block, padded, factors);
+      running_largest(&w, row, block, padded, factors);
       for (int r = 0; r < ROWS; r++) {
         float *scores = w.scores + r * block;
         const __m512 largest = _mm512_set1_ps(w.largest[row + r]);

@@ -178,10 +178,19 @@ public final class SafetensorsFile: @unchecked Sendable {
       }
     case "I64" where count <= 1 << 24, "I32" where count <= 1 << 24:
       return Tensor(try integers(name).map(Float.init), shape: entry.shape)
-    default:
-      throw WeightsError(
-        "\(url.lastPathComponent): '\(name)' holds \(entry.type), not floating-point numbers")
+    default: throw notFloats(name, entry)
     }
+  }
+
+  /// - Throws: `WeightsError` where a tensor does not hold what weights are made of.
+  func requireFloats(_ name: String) throws {
+    let entry = try entry(name)
+    guard ["F16", "BF16", "F32", "F64"].contains(entry.type) else { throw notFloats(name, entry) }
+  }
+
+  private func notFloats(_ name: String, _ entry: Entry) -> WeightsError {
+    WeightsError(
+      "\(url.lastPathComponent): '\(name)' holds \(entry.type), not floating-point numbers")
   }
 
   /// The elements of an integer tensor.

@@ -70,10 +70,12 @@ public struct Weights {
           return prepare(try file.tensor(path))
         })
     }
-    let plain = try file.isMapped(path) ? file.tensor(path) : nil
+    try file.requireFloats(path)
     return PreparedWeights { [file] in
-      // The path was looked up before.
-      prepare(plain ?? (try? file.tensor(path)) ?? Tensor(repeating: .nan, shape: shape))
+      guard let plain = try? file.tensor(path) else {
+        preconditionFailure("'\(path)' was there when the model was opened")
+      }
+      return prepare(plain)
     }
   }
 
