@@ -121,6 +121,79 @@ import Testing
     }
   }
 
+  private static let kernels: [(name: String, kernel: Tensor.AttentionKernel)] =
+    [("portable", .portable)] + (Processor.hasAVX512 ? [("avx512", .avx512(.full))] : [])
+    + (Processor.hasBFloat16 ? [("bf16", .avx512(.mixed))] : [])
+
+  /// One key, which is then the whole of the softmax; a text's 77; more than one block of keys, for
+  /// heads of up to 160 channels and for wider ones; batches with keys of their own.
+  @Test(
+    "every kernel agrees with the definition at any number of threads",
+    arguments: [
+      (2, 7, 1, 2, 33), (3, 1, 77, 2, 40), (1, 203, 77, 3, 40), (2, 19, 300, 2, 161),
+      (1, 7, 300, 1, 512), (3, 100, 257, 1, 160),
+    ])
+  func kernelsAgreeOnThreads(batch: Int, n: Int, m: Int, heads: Int, c: Int) {
+    let (q, k, v) = (
+      sample([batch, n, heads * c], "q"), sample([batch, m, heads * c], "k"),
+      sample([batch, m, heads * c], "v")
+    )
+    let expected = expected(q, k, v, heads: heads)
+    for (name, kernel) in Self.kernels {
+      for threads in [1, 2, 5, 16] {
+        let result = withThreads(threads) {
+          Tensor.attention(queries: q, keys: k, values: v, heads: heads, kernel: kernel)
+        }
+        let error = relativeError(result.values, expected)
+        #expect(error < (name == "bf16" ? 1e-2 : 2e-6), "\(name) on \(threads) threads")
+      }
+    }
+  }
+
+  @Test("scores of any size and sign, all alike or far apart, give numbers in every kernel")
+  func extremeScores() {
+    // The scores are the keys' first channel times 50: hundreds, thousands below zero, alike.
+    var q = Tensor(repeating: 0, shape: [1, 8, 24])
+    q.withMutableValues { q in for row in 0..<8 { q[row * 24] = 50 } }
+    let v = sample([1, 300, 24], "v")
+    let keys: [(Int) -> Float] = [
+      { Float($0 % 11) }, { -100 - Float($0 % 7) }, { $0 == 170 ? 20 : -20 }, { _ in -60 },
+    ]
+    for key in keys {
+      var k = Tensor(repeating: 0, shape: [1, 300, 24])
+      k.withMutableValues { k in for index in 0..<300 { k[index * 24] = key(index) } }
+      // `expected` scales by 1 / √c, the kernels by 1.
+      let scaled = q * Float(24).squareRoot()
+      for (name, kernel) in Self.kernels {
+        let result = Tensor.attention(
+          queries: q, keys: k, values: v, heads: 1, scale: 1, kernel: kernel)
+        #expect(result.isFinite, "\(name)")
+        let error = relativeError(result.values, expected(scaled, k, v, heads: 1))
+        #expect(error < (name == "bf16" ? 1e-2 : 2e-5), "\(name)")
+      }
+    }
+  }
+
+  @Test("a query that is no number spoils no other's row, in any kernel, head or batch")
+  func notANumberInEveryKernel() {
+    var q = sample([2, 14, 2 * 17], "q")
+    let (k, v) = (sample([2, 100, 34], "k"), sample([2, 100, 34], "v"))
+    func results() -> [[Float]] {
+      Self.kernels.map {
+        Tensor.attention(queries: q, keys: k, values: v, heads: 2, kernel: $0.kernel).values
+      }
+    }
+    let before = results()
+    // The second batch's fourth query, in its first head.
+    let spoilt = (14 + 3) * 34..<(14 + 3) * 34 + 17
+    q.withMutableValues { $0[spoilt.lowerBound + 5] = .nan }
+    for (before, after) in zip(before, results()) {
+      #expect(after[spoilt].allSatisfy { $0.isNaN })
+      #expect(after[..<spoilt.lowerBound] == before[..<spoilt.lowerBound])
+      #expect(after[spoilt.upperBound...] == before[spoilt.upperBound...])
+    }
+  }
+
   @Test("keys of a batch of one serve every row")
   func sharedKeys() {
     let (q, k, v) = (sample([3, 7, 12], "q"), sample([1, 9, 12], "k"), sample([1, 9, 12], "v"))
