@@ -120,7 +120,10 @@ static inline __attribute__((always_inline)) void error_function(const floats *v
   q = q * s + 0.115350501f;
   q = q * s + 0.504858498f;
   q = q * s + 1.0f;
-  *result = x * p / q;
+  // At the ends the quotient is a rounding error from ±1, which a large number would multiply.
+  const ints inside = (x > -4.0f) & (x < 4.0f);
+  const floats erf = x * p / q, sign = x * 0.25f;
+  *result = (floats)(((ints)erf & inside) | ((ints)sign & ~inside));
 }
 
 PORTABLE void kernels_geglu(const float *from, float *to, long rows, long channels) {
