@@ -13,7 +13,7 @@ import time
 
 sys.dont_write_bytecode = True
 
-from alternation import Alternation, Setup
+from alternation import Alternation, Setup, wakes
 from bounds import judge
 from cases import all_cases, chosen, quick_cases
 from edits import Edits
@@ -92,8 +92,9 @@ class Progress:
         total = sum(START[program] for program in team)
         rounds = self.setup.rounds if all(PROGRAMS[program].is_timed for program in team) else 0
         for run in case.runs:
-            once = sum(self.call_seconds(case, program, run) for program in team if run in PROGRAMS[program].runs)
-            total += once * (1 + min(rounds, self.setup.budget // max(once, 1e-9)))
+            calls = [self.call_seconds(case, program, run) for program in team if run in PROGRAMS[program].runs]
+            total += sum(calls)
+            total += sum(call * (2 if wakes(call) else 1) for call in calls) * min(rounds, self.setup.budget // max(sum(calls), 1e-9))
         return total
 
     def call_seconds(self, case, program, run):
