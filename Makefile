@@ -17,10 +17,23 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # One configuration for programs and tests, so that neither builds the other's modules anew.
 SWIFT_FLAGS = --configuration release -Xswiftc -enable-testing
 
+# What is installed runs where no Swift is: the runtime is in the programs, and they stay away from the tests' modules.
+PACKAGE_BUILD = .build/package
+PACKAGE_FLAGS = --configuration release --static-swift-stdlib --disable-local-rpath \
+	--scratch-path $(PACKAGE_BUILD)
+PACKAGED = $(addprefix $(PACKAGE_BUILD)/release/,stemd stem-worker stemctl)
+DEB_PACKAGES = dpkg-dev
+
+# Where `make install` puts things: below DESTDIR, which is not part of their paths later, and PREFIX.
+DESTDIR =
+PREFIX = /usr/local
+# Debian's own packages have another one.
+ZSH_COMPLETIONS = $(PREFIX)/share/zsh/site-functions
+
 # Programs that prove what the service promises; each also takes options: make chaos OPTIONS='--kills 500 --seed 7'
 PROOFS = chaos load latency hostile workers durability curve
 
-.PHONY: all build deps proof-deps demo test proofs $(PROOFS) full-disk bench format clean
+.PHONY: all build deps proof-deps demo test proofs $(PROOFS) full-disk bench format clean programs install uninstall deb
 
 all: build
 
@@ -43,6 +56,25 @@ proof-deps:
 
 build: deps
 	swift build $(SWIFT_FLAGS)
+
+# The programs for `install`, which builds them itself only where they are missing: it often runs as root.
+programs: deps
+	Scripts/build-programs $(PACKAGE_BUILD) $(PACKAGE_FLAGS)
+
+$(PACKAGED):
+	$(MAKE) programs
+
+install: $(PACKAGED)
+	PREFIX=$(PREFIX) ZSH_COMPLETIONS=$(ZSH_COMPLETIONS) Scripts/install-files '$(DESTDIR)' $(PACKAGE_BUILD)
+
+# What the installation wrote; the configuration and the spool stay.
+uninstall:
+	PREFIX=$(PREFIX) ZSH_COMPLETIONS=$(ZSH_COMPLETIONS) Scripts/install-files --uninstall '$(DESTDIR)' $(PACKAGE_BUILD)
+
+# A Debian package for the release that it is built on: .build/package/stemd_VERSION_ARCHITECTURE.deb
+deb: programs
+	$(call install,$(DEB_PACKAGES))
+	Scripts/build-deb $(PACKAGE_BUILD)
 
 demo: build
 	Scripts/demo .build/release

@@ -14,8 +14,8 @@ public struct ModelFolders: Sendable {
     (self.path, self.defaultName) = (path, defaultName)
   }
 
-  /// `$STEMD_MODELS`, or a folder `Models` beside the executable or above it (as in a build tree),
-  /// or the system's.
+  /// `$STEMD_MODELS`, or a folder `Models` (as in a build tree) or `share/stemd/models` (as below an
+  /// installation's prefix) beside the executable or above it, or the system's.
   /// - Parameter executableFolder: where the running program lies.
   public static func defaultPath(near executableFolder: String = ModelFolders.executableFolder)
     -> String
@@ -23,8 +23,10 @@ public struct ModelFolders: Sendable {
     if let path = ProcessInfo.processInfo.environment["STEMD_MODELS"], !path.isEmpty { return path }
     var folder = executableFolder
     while folder.count > 1 {
-      let candidate = folder + "/Models"
-      if isFolder(candidate) { return candidate }
+      for candidate in [folder + "/Models", folder + "/share/stemd/models"]
+      where isFolder(candidate) {
+        return candidate
+      }
       folder = (folder as NSString).deletingLastPathComponent
     }
     return "/usr/share/stemd/models"
