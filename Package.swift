@@ -27,7 +27,8 @@ let package = Package(
   targets: [
     // The C libraries.
     system("COneDNN", package: "libdnnl-dev"),
-    system("COpenBLAS", pkgConfig: "openblas", package: "libopenblas-openmp-dev"),
+    // Without pkg-config, which would have x86-64 load what it does not use.
+    system("COpenBLAS", package: "libopenblas-openmp-dev"),
     system("COpenMP", package: "libgomp1"),
     system("CCrypto", pkgConfig: "libcrypto", package: "libssl-dev"),
     system("CLibAV", pkgConfig: "libavformat", package: "libavformat-dev"),

@@ -1,6 +1,9 @@
 import COneDNN
-import COpenBLAS
 import Glibc
+
+#if !arch(x86_64)
+  import COpenBLAS
+#endif
 
 /// What the last bits of results depend on besides their inputs and the number of threads
 /// (`Parallel.threads`).

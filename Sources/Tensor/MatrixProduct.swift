@@ -1,5 +1,8 @@
 import COneDNN
-import COpenBLAS
+
+#if !arch(x86_64)
+  import COpenBLAS
+#endif
 
 /// A matrix in someone else's memory: `rows` × `columns`, rows `stride` elements apart; read across
 /// where `transposed`.
