@@ -49,7 +49,7 @@ import Testing
     let text = try String(contentsOf: file, encoding: .utf8)
     let described = Set(text.split { $0.isWhitespace }.map(String.init))
     // The library's own, which every program has.
-    let missing = words(of: help.command).subtracting([program, "help", "-json"]).subtracting(
+    let missing = words(of: help.command).subtracting([program, "help", "-help"]).subtracting(
       described)
     #expect(missing.isEmpty, "\(page) lacks \(missing.sorted())")
   }
