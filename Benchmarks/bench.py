@@ -34,6 +34,7 @@ def options():
     add("--programs", type=pathlib.Path, default=REPOSITORY / ".build/release", help="where stem-bench and stemctl are")
     add("--model", type=pathlib.Path, help="the model folder (default: the one in the folder)")
     add("--cases", nargs="+", metavar="GLOB", default=["*"], help="measure only these, such as 'unet/*' 'text*'")
+    add("--runs", nargs="+", metavar="RUN", help="of a case's computations only these, such as stem")
     add("--rounds", type=int, help="how often each program is timed (default: 5; 2 with --quick; 0 with --check: errors alone)")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of every program")
     add("--quick", action="store_true", help="a small choice of cases, in minutes")
@@ -62,6 +63,11 @@ def cases_of(arguments):
     cases = chosen((quick_cases if arguments.quick else all_cases)(arguments.shrink), arguments.cases)
     if not cases:
         sys.exit(f"no case is called {' or '.join(arguments.cases)}: see --list")
+    if arguments.runs:
+        cases = [dataclasses.replace(case, runs=tuple(run for run in case.runs if run in arguments.runs)) for case in cases]
+        cases = [case for case in cases if case.runs]
+        if not cases:
+            sys.exit(f"none of these cases computes {' or '.join(arguments.runs)}")
     if arguments.rounds:
         return cases
     # Whole edits are about times, and nothing is promised about OpenVINO's errors.

@@ -62,16 +62,17 @@ public struct Weights {
     _ prepare: @Sendable @escaping (Tensor) -> Tensor
   ) throws -> PreparedWeights {
     let path = try checked(name, shape: shape)
+    // Once it is prepared, the plain form is not read again.
     if let store {
       return PreparedWeights(
         ready: try store.prepared("\(path) \(form)", shape: preparedShape) {
-          // The plain form is not read again.
           defer { file.forget(path) }
           return prepare(try file.tensor(path))
         })
     }
     try file.requireFloats(path)
     return PreparedWeights { [file] in
+      defer { file.forget(path) }
       guard let plain = try? file.tensor(path) else {
         preconditionFailure("'\(path)' was there when the model was opened")
       }
