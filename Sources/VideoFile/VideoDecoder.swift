@@ -61,11 +61,11 @@ private final class Decoding {
     if let frames = options.frames, frames < 1 {
       throw VideoFailure(.input, "cannot be read: \(frames) frames were asked for, take 1 or more")
     }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else {
+    let size = lseek(descriptor, 0, SEEK_END)
+    guard size >= 0 else {
       throw VideoFailure(.resources, "cannot be read: \(String(cString: strerror(errno)))")
     }
-    guard status.st_size > 0 else { throw VideoFailure(.input, "is empty") }
+    guard size > 0 else { throw VideoFailure(.input, "is empty") }
     input = try DescriptorStream(descriptor: descriptor, writable: false)
 
     let container = try Self.openContainer(input)

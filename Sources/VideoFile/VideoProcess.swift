@@ -159,6 +159,10 @@ public struct VideoProcess: Sendable {
         .crashed,
         "\(job.failed): the \(job.agent) crashed on it (signal \(signal), \(String(cString: strsignal(signal))))"
       )
+    case .signal(SIGSYS):
+      return suspicion(job, nil)
+    case .status(VideoChild.status(of: .suspicious)):
+      return suspicion(job, SystemCallFilter.name(inReport: child.lastWords))
     case .status(let status):
       if let kind = VideoChild.kind(ofStatus: status), !child.lastWords.isEmpty {
         return VideoFailure(kind, child.lastWords)
@@ -169,5 +173,13 @@ public struct VideoProcess: Sendable {
     case .unknown:
       return VideoFailure(.crashed, "\(job.failed): the \(job.agent) ended early")
     }
+  }
+
+  private func suspicion(_ job: Job, _ call: String?) -> VideoFailure {
+    let what = call.map { "the system call \($0)" } ?? "a system call that it may not make"
+    return VideoFailure(
+      .suspicious,
+      "\(job.failed): the \(job.agent) tried something that a video must not need, \(what), and was stopped; the file is suspicious"
+    )
   }
 }
