@@ -98,7 +98,8 @@ let package = Package(
         "stem-worker", "stemctl",
       ]),
     .testTarget(
-      name: "VideoFileTests", dependencies: ["VideoFile", "stem-worker", "confinement-probe"]),
+      name: "VideoFileTests",
+      dependencies: ["CLinux", "VideoFile", "stem-worker", "confinement-probe"]),
     // A program for the tests: what a hostile video may have made of the process that opens it.
     .executableTarget(
       name: "confinement-probe", dependencies: ["CLinux", "CSeccomp", "VideoFile"],

@@ -260,11 +260,7 @@ final class ChildProgram {
   /// Small and the same everywhere; the search path for libraries alone is handed on, for programs
   /// that need it to start.
   private static var environment: [String] {
-    // A crash is the parent's to report; Swift's runtime would start a debugger.
-    var result = [
-      "LC_ALL=C", "PATH=/usr/bin:/bin", "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1",
-      "SWIFT_BACKTRACE=enable=no",
-    ]
+    var result = ["LC_ALL=C", "PATH=/usr/bin:/bin", "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"]
     if let path = ProcessInfo.processInfo.environment["LD_LIBRARY_PATH"] {
       result.append("LD_LIBRARY_PATH=\(path)")
     }

@@ -24,6 +24,10 @@ struct Confinement {
     guard getppid() == parent else {
       throw VideoFailure(.crashed, "was not touched: who asked for it has ended")
     }
+    // Handlers of runtimes, which would start a debugger: a crash is the parent's to report.
+    for fault in [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT, SIGQUIT] {
+      signal(fault, SIG_DFL)
+    }
     try require("never to gain privileges") { try check(stem_prctl_set_no_new_privileges()) }
     try require("to close what it does not need") { try check(close_range(3, UInt32.max, 0)) }
     try require("to open no file (Landlock)") { try Landlock.enter() }

@@ -16,7 +16,7 @@ final class DescriptorStream {
     self.descriptor = descriptor
     let size: Int32 = 1 << 16
     guard let buffer = av_malloc(Int(size)) else {
-      throw VideoFailure(.resources, outOfMemoryProblem)
+      throw VideoFailure.outOfMemory
     }
     context = avio_alloc_context(
       buffer.assumingMemoryBound(to: UInt8.self), size, writable ? 1 : 0,
@@ -26,7 +26,7 @@ final class DescriptorStream {
       { DescriptorStream.of($0).seek(to: $1, whence: $2) })
     guard context != nil else {
       av_free(buffer)
-      throw VideoFailure(.resources, outOfMemoryProblem)
+      throw VideoFailure.outOfMemory
     }
   }
 
@@ -93,5 +93,3 @@ final class DescriptorStream {
     return -code
   }
 }
-
-let outOfMemoryProblem = "needs more memory than there is"

@@ -88,6 +88,10 @@ struct SystemCallFilter {
       UInt64(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC)
       | UInt64(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
     try allow("clone", where: argument(0, masked: thread | spaces, is: thread))
+    // Starting a thread takes a signal handler; the one that reports stays.
+    try allow(
+      "rt_sigaction",
+      where: scmp_arg_cmp(arg: 0, op: SCMP_CMP_NE, datum_a: UInt64(SIGSYS), datum_b: 0))
     // `abort` signals itself.
     try allow("tgkill", where: argument(0, masked: .max, is: UInt64(getpid())))
     // Limits may be read.

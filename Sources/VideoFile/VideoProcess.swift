@@ -20,7 +20,7 @@ public struct VideoProcess: Sendable {
     public var totalSeconds: Double
     /// Seconds of processor time.
     public var processorSeconds: Int
-    /// Bytes of address space.
+    /// Bytes of address space at most; a process gets less where its pictures need less.
     public var memoryBytes: Int
     /// Bytes of a written file.
     public var fileBytes: Int
@@ -53,7 +53,8 @@ public struct VideoProcess: Sendable {
     let file = try openVideo(path: path)
     return try naming(file.name) {
       try withoutActuallyEscaping(isCancelled) { isCancelled in
-        let request = VideoChild.Request(parent: getpid(), limits: limits, options: options)
+        let request = VideoChild.Request(
+          parent: getpid(), limits: limits.narrowed(toDecode: options), options: options)
         let child = try start(
           VideoChild.decodeCommand, request, .reads(descriptor: file.descriptor), isCancelled)
         return try watching(child, .decoding) {
@@ -82,7 +83,8 @@ public struct VideoProcess: Sendable {
       try naming(file.name) {
         let clip = try clip.readyForMovie()
         try withoutActuallyEscaping(isCancelled) { isCancelled in
-          let request = VideoChild.Request(parent: getpid(), limits: limits, options: nil)
+          let request = VideoChild.Request(
+            parent: getpid(), limits: limits.narrowed(toEncode: clip), options: nil)
           let child = try start(
             VideoChild.encodeCommand, request, .writes(descriptor: file.descriptor), isCancelled)
           try watching(child, .encoding) {

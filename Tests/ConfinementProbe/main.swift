@@ -104,7 +104,9 @@ func connect(port: UInt16) {
 func balloon(_ most: Int) {
   let piece = 16 << 20
   var taken = 0
-  while taken < most, let memory = malloc(piece) {
+  while taken < most {
+    let memory = mmap(nil, piece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let memory, memory != MAP_FAILED else { break }
     memset(memory, 1, piece)
     taken += piece
   }
