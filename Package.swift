@@ -31,12 +31,15 @@ let package = Package(
     system("COpenBLAS", package: "libopenblas-openmp-dev"),
     system("COpenMP", package: "libgomp1"),
     system("CCrypto", pkgConfig: "libcrypto", package: "libssl-dev"),
+    system("CSeccomp", pkgConfig: "libseccomp", package: "libseccomp-dev"),
     system("CLibAV", pkgConfig: "libavformat", package: "libavformat-dev"),
     system("CZeroMQ", package: "libzmq3-dev"),
     system("CSystemd", pkgConfig: "libsystemd", package: "libsystemd-dev"),
     system("CLinux", package: "libc6-dev"),
     // Not a library: what takes the place of the C library's accept.
     .target(name: "CConnectionCeiling"),
+    // Not a library either: Landlock, and what a signal handler may do.
+    .target(name: "CConfinement"),
     // The engine's innermost loops.
     .target(name: "CKernels"),
 
@@ -46,7 +49,7 @@ let package = Package(
       name: "Tensor", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "COpenMP", "CCrypto"]),
     .target(name: "StableDiffusion", dependencies: ["Tensor"]),
     .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
-    .target(name: "VideoFile", dependencies: ["CLibAV", "CLinux"]),
+    .target(name: "VideoFile", dependencies: ["CConfinement", "CLibAV", "CLinux", "CSeccomp"]),
     .target(
       name: "ClipEdit",
       dependencies: ["VideoEditing", "VideoFile", "StableDiffusion", "Tensor", "EditSettings"]),
@@ -95,7 +98,13 @@ let package = Package(
         "ClipEdit", "EditSettings", "StableDiffusion", "Tensor", "VideoEditing", "VideoFile",
         "stem-worker", "stemctl",
       ]),
-    .testTarget(name: "VideoFileTests", dependencies: ["VideoFile", "stem-worker"]),
+    .testTarget(
+      name: "VideoFileTests",
+      dependencies: ["CLinux", "VideoFile", "stem-worker", "confinement-probe"]),
+    // A program for the tests: what a hostile video may have made of the process that opens it.
+    .executableTarget(
+      name: "confinement-probe", dependencies: ["CLinux", "CSeccomp", "VideoFile"],
+      path: "Tests/ConfinementProbe"),
     .testTarget(
       name: "JobQueueTests",
       dependencies: [
@@ -111,7 +120,10 @@ let package = Package(
       name: "echo-router", dependencies: ["Messaging", "CLinux"], path: "Tests/EchoRouter"),
     .testTarget(
       name: "ServiceTests",
-      dependencies: ["JobQueue", "Messaging", "VideoFile", "stemd", "stem-worker", "stemctl"]),
+      dependencies: [
+        "JobQueue", "Messaging", "VideoFile", "stemd", "stem-worker", "stemctl",
+        "confinement-probe",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

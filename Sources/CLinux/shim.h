@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <linux/sched.h>
 
 // Functions that the C library declares for _GNU_SOURCE only, without which Swift's view of it is built.
 int pipe2(int descriptors[2], int flags);

@@ -1,45 +1,75 @@
 import CLinux
 import Foundation
 
-/// What a process gives up before it looks at a stranger's bytes.
-enum Confinement {
-  /// To be called by the child, once, when 0, 1 and 2 are all it needs.
+/// What a process gives up before it looks at a stranger's bytes: all of this machine but its
+/// memory, its processor time and descriptors 0, 1 and 2.
+///
+/// Each layer holds by itself: limits, Landlock, and the filter of system calls.
+struct Confinement {
+  var limits: VideoProcess.Limits
+  /// Whose end is this process's end.
+  var parent: pid_t
+  /// Descriptor 1 is a file, rather than a socket.
+  var writesFile: Bool
+
+  /// To be called by the child, once, when 0, 1 and 2 are all it needs, and all it has to load is
+  /// loaded.
   /// - Throws: `VideoFailure` where the system refuses; going on without would be a promise broken.
-  static func enter(limits: VideoProcess.Limits, parent: pid_t) throws {
-    try require(stem_prctl_set_parent_death_signal(SIGKILL), "to end with its parent")
+  ///   Landlock alone is not in every kernel (`Landlock.shortcoming`).
+  func enter() throws {
+    try require("to end with its parent") {
+      try check(stem_prctl_set_parent_death_signal(SIGKILL))
+    }
     // The parent may have died before that was in force.
     guard getppid() == parent else {
       throw VideoFailure(.crashed, "was not touched: who asked for it has ended")
     }
-    try require(stem_prctl_set_no_new_privileges(), "never to gain privileges")
-    try require(close_range(3, UInt32.max, 0), "to close what it does not need")
+    // Handlers of runtimes, which would start a debugger: a crash is the parent's to report.
+    for fault in [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT, SIGQUIT] {
+      signal(fault, SIG_DFL)
+    }
+    try require("never to gain privileges") { try check(stem_prctl_set_no_new_privileges()) }
+    try require("to close what it does not need") { try check(close_range(3, UInt32.max, 0)) }
+    try require("to open no file (Landlock)") { try Landlock.enter() }
 
     let seconds = UInt(max(1, limits.processorSeconds))
     // The signal at the soft limit says what happened; the hard one is for who ignores it.
-    try require(
-      stem_set_resource_limit(stem_RLIMIT_CPU, seconds, seconds + 5), "a limit on processor time")
+    try limit(stem_RLIMIT_CPU, seconds, hard: seconds + 5, "a limit on processor time")
     try limit(stem_RLIMIT_AS, UInt(max(0, limits.memoryBytes)), "a limit on memory")
-    try limit(stem_RLIMIT_FSIZE, UInt(max(0, limits.fileBytes)), "a limit on file size")
+    let fileBytes = writesFile ? UInt(max(0, limits.fileBytes)) : 0
+    try limit(stem_RLIMIT_FSIZE, fileBytes, "a limit on file size")
     try limit(stem_RLIMIT_CORE, 0, "not to dump core")
     // 0, 1 and 2 are open already: nothing further can be, unless whoever took the process over
     // closes one of them first.
     try limit(stem_RLIMIT_NOFILE, 3, "never to open a file")
 
-    // The place for Landlock (no path at all) and a seccomp filter (read, write, pread, pwrite,
-    // lseek, fstat, memory, time, exit): everything is loaded and open here, and no byte of the
-    // file has been looked at.
+    try require("to the system calls of a decoder (seccomp)") {
+      try SystemCallFilter(writesFile: writesFile).enter(
+        reportingTo: STDERR_FILENO, status: VideoChild.status(of: .suspicious))
+    }
   }
 
-  private static func limit(_ resource: Int32, _ value: UInt, _ purpose: String) throws {
-    try require(stem_set_resource_limit(resource, value, value), purpose)
+  /// - Parameter hard: `nil` for the same.
+  private func limit(_ resource: Int32, _ soft: UInt, hard: UInt? = nil, _ purpose: String) throws {
+    try require(purpose) {
+      // Who started all of this may have set a lower one, which only root could raise.
+      var present = rlimit()
+      try check(getrlimit(__rlimit_resource_t(UInt32(resource)), &present))
+      let most = UInt(present.rlim_max)
+      try check(stem_set_resource_limit(resource, min(soft, most), min(hard ?? soft, most)))
+    }
   }
 
-  private static func require(_ result: Int32, _ purpose: String) throws {
-    guard result == 0 else {
+  private func check(_ result: Int32) throws {
+    guard result == 0 else { throw SystemError(code: errno) }
+  }
+
+  private func require(_ purpose: String, _ body: () throws -> Void) throws {
+    do {
+      try body()
+    } catch {
       throw VideoFailure(
-        .resources,
-        "was not touched: its process could not be held \(purpose): \(String(cString: strerror(errno)))"
-      )
+        .resources, "was not touched: its process could not be held \(purpose): \(error)")
     }
   }
 }

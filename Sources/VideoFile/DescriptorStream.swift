@@ -1,7 +1,8 @@
 import CLibAV
 import Foundation
 
-/// libav's view of an open file: reads and writes at an offset of its own, and knows no path.
+/// libav's view of an open file: reads and writes at an offset of its own, moves the file's, and
+/// knows no path.
 ///
 /// The descriptor stays the caller's. It must be a regular file.
 final class DescriptorStream {
@@ -15,7 +16,7 @@ final class DescriptorStream {
     self.descriptor = descriptor
     let size: Int32 = 1 << 16
     guard let buffer = av_malloc(Int(size)) else {
-      throw VideoFailure(.resources, outOfMemoryProblem)
+      throw VideoFailure.outOfMemory
     }
     context = avio_alloc_context(
       buffer.assumingMemoryBound(to: UInt8.self), size, writable ? 1 : 0,
@@ -25,7 +26,7 @@ final class DescriptorStream {
       { DescriptorStream.of($0).seek(to: $1, whence: $2) })
     guard context != nil else {
       av_free(buffer)
-      throw VideoFailure(.resources, outOfMemoryProblem)
+      throw VideoFailure.outOfMemory
     }
   }
 
@@ -70,15 +71,16 @@ final class DescriptorStream {
   }
 
   private func seek(to position: Int64, whence: Int32) -> Int64 {
-    var status = stat()
     let target: (Int64, overflow: Bool)
     switch whence & ~AVSEEK_FORCE {
     case SEEK_SET: target = (position, false)
     case SEEK_CUR: target = offset.addingReportingOverflow(position)
     case SEEK_END, AVSEEK_SIZE:
-      guard fstat(descriptor, &status) == 0 else { return Int64(fail(errno)) }
-      if whence & ~AVSEEK_FORCE == AVSEEK_SIZE { return Int64(status.st_size) }
-      target = Int64(status.st_size).addingReportingOverflow(position)
+      // Not by fstat(2), which shares a system call with looking at any path.
+      let size = lseek(descriptor, 0, SEEK_END)
+      guard size >= 0 else { return Int64(fail(errno)) }
+      if whence & ~AVSEEK_FORCE == AVSEEK_SIZE { return Int64(size) }
+      target = Int64(size).addingReportingOverflow(position)
     default: return Int64(-EINVAL)
     }
     guard !target.overflow, target.0 >= 0 else { return Int64(-EINVAL) }
@@ -91,5 +93,3 @@ final class DescriptorStream {
     return -code
   }
 }
-
-let outOfMemoryProblem = "needs more memory than there is"

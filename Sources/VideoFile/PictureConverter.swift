@@ -61,7 +61,7 @@ final class PictureConverter {
     sws_freeContext(context)
     self.source = nil
     context = sws_alloc_context()
-    guard let context else { throw VideoFailure(.resources, outOfMemoryProblem) }
+    guard let context else { throw VideoFailure.outOfMemory }
     let options: [(String, Int64)] = [
       ("sws_flags", Int64(flags)), ("srcw", Int64(source.width)), ("srch", Int64(source.height)),
       ("src_format", Int64(source.format.rawValue)), ("dstw", Int64(target.width)),
@@ -123,7 +123,7 @@ final class Picture {
   let frame: UnsafeMutablePointer<AVFrame>
 
   init(width: Int, height: Int, format: AVPixelFormat) throws {
-    guard let frame = av_frame_alloc() else { throw VideoFailure(.resources, outOfMemoryProblem) }
+    guard let frame = av_frame_alloc() else { throw VideoFailure.outOfMemory }
     self.frame = frame
     frame.pointee.width = Int32(width)
     frame.pointee.height = Int32(height)
@@ -133,7 +133,7 @@ final class Picture {
     guard av_frame_get_buffer(frame, 64) >= 0 else {
       var unused: UnsafeMutablePointer<AVFrame>? = frame
       av_frame_free(&unused)
-      throw VideoFailure(.resources, outOfMemoryProblem)
+      throw VideoFailure.outOfMemory
     }
   }
 

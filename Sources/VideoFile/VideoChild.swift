@@ -16,6 +16,19 @@ public enum VideoChild {
   /// `commands`. Call it as the first thing in the process: it gives up whatever the job does not
   /// need.
   public static func run(arguments: [String]) -> Int32 {
+    run(arguments: arguments) { options in
+      if let options { try decode(options) } else { try encode() }
+    }
+  }
+
+  /// With something else in the place of libav: for programs that try what a video must not be able
+  /// to.
+  package static func run(arguments: [String], instead attempt: () throws -> Void) -> Int32 {
+    run(arguments: arguments) { _ in try attempt() }
+  }
+
+  /// - Parameter job: gets the options of a decoder, `nil` as an encoder.
+  private static func run(arguments: [String], _ job: (DecodingOptions?) throws -> Void) -> Int32 {
     do {
       guard arguments.count == 2,
         let request = try? JSONDecoder().decode(Request.self, from: Data(arguments[1].utf8))
@@ -25,14 +38,13 @@ public enum VideoChild {
           "was not touched: \(commands.joined(separator: " and ")) are for stemd's own use, and take one argument"
         )
       }
-      try Confinement.enter(limits: request.limits, parent: request.parent)
-      switch (arguments[0], request.options) {
-      case (decodeCommand, let options?): try decode(options)
-      case (encodeCommand, nil): try encode()
-      default:
+      let encodes = request.options == nil
+      guard arguments[0] == (encodes ? encodeCommand : decodeCommand) else {
         throw VideoFailure(
           .crashed, "was not touched: \(arguments[0]) does not go with these options")
       }
+      try Confinement(limits: request.limits, parent: request.parent, writesFile: encodes).enter()
+      try job(request.options)
       return 0
     } catch let failure as VideoFailure {
       say(failure.problem)
@@ -59,7 +71,7 @@ public enum VideoChild {
   /// Far from the statuses that shells and runtimes use.
   private static let firstStatus: Int32 = 64
 
-  private static func status(of kind: VideoFileError.Kind) -> Int32 {
+  static func status(of kind: VideoFileError.Kind) -> Int32 {
     firstStatus + Int32(VideoFileError.Kind.allCases.firstIndex(of: kind) ?? 0)
   }
 

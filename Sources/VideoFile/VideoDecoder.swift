@@ -48,7 +48,8 @@ private final class Decoding {
 
   private let converter = PictureConverter(flags: Int32(SWS_BICUBIC))
   private var scaled: Picture?
-  private var upright: [UInt8] = []
+  /// Not an array, which ends the process where there is no memory for it.
+  private var upright = UnsafeMutableRawBufferPointer(start: nil, count: 0)
   private var times: FrameTimes
   private var outputSize: (width: Int, height: Int)?
   private var frameCount = 0
@@ -61,11 +62,11 @@ private final class Decoding {
     if let frames = options.frames, frames < 1 {
       throw VideoFailure(.input, "cannot be read: \(frames) frames were asked for, take 1 or more")
     }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else {
+    let size = lseek(descriptor, 0, SEEK_END)
+    guard size >= 0 else {
       throw VideoFailure(.resources, "cannot be read: \(String(cString: strerror(errno)))")
     }
-    guard status.st_size > 0 else { throw VideoFailure(.input, "is empty") }
+    guard size > 0 else { throw VideoFailure(.input, "is empty") }
     input = try DescriptorStream(descriptor: descriptor, writable: false)
 
     let container = try Self.openContainer(input)
@@ -86,6 +87,7 @@ private final class Decoding {
   }
 
   deinit {
+    free(upright.baseAddress)
     av_packet_free(&packet)
     av_frame_free(&frame)
     avcodec_free_context(&decoder)
@@ -111,7 +113,7 @@ private final class Decoding {
     }
 
     guard let context = avformat_alloc_context() else {
-      throw VideoFailure(.resources, outOfMemoryProblem)
+      throw VideoFailure.outOfMemory
     }
     context.pointee.pb = input.context
     context.pointee.flags |= AVFMT_FLAG_CUSTOM_IO
@@ -131,7 +133,7 @@ private final class Decoding {
   }
 
   private static func notAVideo(_ code: Int32, _ input: DescriptorStream) -> VideoFailure {
-    if code == -ENOMEM { return VideoFailure(.resources, outOfMemoryProblem) }
+    if code == -ENOMEM { return VideoFailure.outOfMemory }
     if input.failure != 0 {
       return VideoFailure(.resources, "cannot be read: \(String(cString: strerror(input.failure)))")
     }
@@ -152,7 +154,7 @@ private final class Decoding {
       avformat_find_stream_info(container, $0.baseAddress)
     }
     for index in settings.indices { av_dict_free(&settings[index]) }
-    if code == -ENOMEM { throw VideoFailure(.resources, outOfMemoryProblem) }
+    if code == -ENOMEM { throw VideoFailure.outOfMemory }
 
     var candidates = (0..<Int(container.pointee.nb_streams)).compactMap {
       container.pointee.streams[$0]
@@ -186,7 +188,7 @@ private final class Decoding {
       )
     }
     var context = avcodec_alloc_context3(codec)
-    guard let decoder = context else { throw VideoFailure(.resources, outOfMemoryProblem) }
+    guard let decoder = context else { throw VideoFailure.outOfMemory }
     var code = avcodec_parameters_to_context(decoder, stream.pointee.codecpar)
     decoder.pointee.pkt_timebase = stream.pointee.time_base
     decoder.pointee.max_pixels = Int64(options.maximumPixels)
@@ -196,7 +198,7 @@ private final class Decoding {
     if code >= 0 { code = avcodec_open2(decoder, codec, nil) }
     guard code >= 0 else {
       avcodec_free_context(&context)
-      if code == -ENOMEM { throw VideoFailure(.resources, outOfMemoryProblem) }
+      if code == -ENOMEM { throw VideoFailure.outOfMemory }
       throw VideoFailure(
         .input,
         "is not a video that can be decoded: \(LibAVLog.lastError ?? describe(libavError: code))")
@@ -235,7 +237,7 @@ private final class Decoding {
 
   func run(into sink: inout some FrameSink) throws {
     guard let container, let decoder, let packet, frame != nil else {
-      throw VideoFailure(.resources, outOfMemoryProblem)
+      throw VideoFailure.outOfMemory
     }
     reading: while !isSatisfied {
       let code = av_read_frame(container, packet)
@@ -275,7 +277,7 @@ private final class Decoding {
   /// Remembers what was wrong; throws where going on makes no sense.
   private func note(_ code: Int32) throws {
     guard code < 0, code != stem_AVERROR_EOF, code != -EAGAIN else { return }
-    if code == -ENOMEM { throw VideoFailure(.resources, outOfMemoryProblem) }
+    if code == -ENOMEM { throw VideoFailure.outOfMemory }
     if input.failure != 0 {
       throw VideoFailure(.resources, "cannot be read: \(String(cString: strerror(input.failure)))")
     }
@@ -323,14 +325,11 @@ private final class Decoding {
     let duration = frame.pointee.pkt_duration
     lastFrameDuration = duration > 0 && duration < 1 << 48 ? duration : times.nominalDuration
     frameCount += 1
-    try upright.withUnsafeMutableBytes { bytes in
-      guard let target = bytes.baseAddress, let source = picture.pointee.data.0 else { return }
-      orientation.turn(
-        source, stride: Int(picture.pointee.linesize.0),
-        into: target.assumingMemoryBound(to: UInt8.self), width: size.width,
-        height: size.height)
-      try sink.append(pts: time, pixels: UnsafeRawBufferPointer(bytes))
-    }
+    guard let target = upright.baseAddress, let source = picture.pointee.data.0 else { return }
+    orientation.turn(
+      source, stride: Int(picture.pointee.linesize.0),
+      into: target.assumingMemoryBound(to: UInt8.self), width: size.width, height: size.height)
+    try sink.append(pts: time, pixels: UnsafeRawBufferPointer(upright))
   }
 
   private func begin(
@@ -346,7 +345,9 @@ private final class Decoding {
         sourceWidth: height, sourceHeight: width, pixelAspect: 1 / pixelAspect)
       : try options.outputSize(sourceWidth: width, sourceHeight: height, pixelAspect: pixelAspect)
     outputSize = size
-    upright = [UInt8](repeating: 0, count: size.width * size.height * 3)
+    let bytes = size.width * size.height * 3
+    guard let memory = malloc(bytes) else { throw VideoFailure.outOfMemory }
+    upright = UnsafeMutableRawBufferPointer(start: memory, count: bytes)
     try sink.begin(
       ClipHeader(
         width: size.width, height: size.height, timeBase: times.timeBase,

@@ -140,7 +140,7 @@ final class MovieWriter: FrameSink {
   {
     try check(avformat_alloc_output_context2(&container, nil, "mp4", nil))
     guard let container, let stream = avformat_new_stream(container, nil) else {
-      throw VideoFailure(.resources, outOfMemoryProblem)
+      throw VideoFailure.outOfMemory
     }
     container.pointee.pb = output.context
     container.pointee.flags |= AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_BITEXACT
@@ -222,7 +222,7 @@ final class MovieWriter: FrameSink {
 
   private func writePackets() throws {
     guard let container, let encoder, let packet, let stream = container.pointee.streams[0] else {
-      throw VideoFailure(.resources, outOfMemoryProblem)
+      throw VideoFailure.outOfMemory
     }
     while true {
       let code = avcodec_receive_packet(encoder, packet)
@@ -242,7 +242,7 @@ final class MovieWriter: FrameSink {
       throw VideoFailure(
         .resources, "cannot be written: \(String(cString: strerror(output.failure)))")
     }
-    if code == -ENOMEM { throw VideoFailure(.resources, outOfMemoryProblem) }
+    if code == -ENOMEM { throw VideoFailure.outOfMemory }
     throw VideoFailure(
       .input, "cannot be written: \(LibAVLog.lastError ?? describe(libavError: code))")
   }

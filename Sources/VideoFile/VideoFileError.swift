@@ -13,6 +13,9 @@ public struct VideoFileError: Error, Sendable, Equatable, CustomStringConvertibl
     /// Memory, disk space or another resource of this machine was short: another attempt may
     /// succeed.
     case resources
+    /// The process was stopped as it tried what reading a video never takes: the file may be made to
+    /// take it over.
+    case suspicious
   }
 
   public var kind: Kind

@@ -20,7 +20,7 @@ public struct VideoProcess: Sendable {
     public var totalSeconds: Double
     /// Seconds of processor time.
     public var processorSeconds: Int
-    /// Bytes of address space.
+    /// Bytes of address space at most; a process gets less where its pictures need less.
     public var memoryBytes: Int
     /// Bytes of a written file.
     public var fileBytes: Int
@@ -53,7 +53,8 @@ public struct VideoProcess: Sendable {
     let file = try openVideo(path: path)
     return try naming(file.name) {
       try withoutActuallyEscaping(isCancelled) { isCancelled in
-        let request = VideoChild.Request(parent: getpid(), limits: limits, options: options)
+        let request = VideoChild.Request(
+          parent: getpid(), limits: limits.narrowed(toDecode: options), options: options)
         let child = try start(
           VideoChild.decodeCommand, request, .reads(descriptor: file.descriptor), isCancelled)
         return try watching(child, .decoding) {
@@ -82,7 +83,8 @@ public struct VideoProcess: Sendable {
       try naming(file.name) {
         let clip = try clip.readyForMovie()
         try withoutActuallyEscaping(isCancelled) { isCancelled in
-          let request = VideoChild.Request(parent: getpid(), limits: limits, options: nil)
+          let request = VideoChild.Request(
+            parent: getpid(), limits: limits.narrowed(toEncode: clip), options: nil)
           let child = try start(
             VideoChild.encodeCommand, request, .writes(descriptor: file.descriptor), isCancelled)
           try watching(child, .encoding) {
@@ -159,6 +161,10 @@ public struct VideoProcess: Sendable {
         .crashed,
         "\(job.failed): the \(job.agent) crashed on it (signal \(signal), \(String(cString: strsignal(signal))))"
       )
+    case .signal(SIGSYS):
+      return suspicion(job, nil)
+    case .status(VideoChild.status(of: .suspicious)):
+      return suspicion(job, SystemCallFilter.name(inReport: child.lastWords))
     case .status(let status):
       if let kind = VideoChild.kind(ofStatus: status), !child.lastWords.isEmpty {
         return VideoFailure(kind, child.lastWords)
@@ -169,5 +175,13 @@ public struct VideoProcess: Sendable {
     case .unknown:
       return VideoFailure(.crashed, "\(job.failed): the \(job.agent) ended early")
     }
+  }
+
+  private func suspicion(_ job: Job, _ call: String?) -> VideoFailure {
+    let what = call.map { "the system call \($0)" } ?? "a system call that it may not make"
+    return VideoFailure(
+      .suspicious,
+      "\(job.failed): the \(job.agent) tried something that a video must not need, \(what), and was stopped; the file is suspicious"
+    )
   }
 }

@@ -4,6 +4,7 @@ import JobQueue
 import Journal
 import Logging
 import Messaging
+import VideoFile
 
 struct StemWorker: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -105,6 +106,7 @@ struct StemWorker: ParsableCommand {
           _exit(EXIT_SUCCESS)
         })
       logger.info("working for \(endpoint)")
+      if let shortcoming = Landlock.shortcoming { logger.notice("\(shortcoming)") }
       let remoteFolders = scratch.map { scratch in
         RemoteJobFolders(
           connection: connection, scratch: scratch,

@@ -15,6 +15,10 @@ import Testing
         sidecar, "not a video"
       ),
       ("concat", "mov", "ffconcat version 1.0\nfile /etc/passwd\n", sidecar, "not a video"),
+      (
+        "gigantic", "mp4", "YUV4MPEG2 W12000 H12000 F25:1 Ip C444\nFRAME\n", sidecar,
+        "12000x12000"
+      ),
       ("typo", "mp4", "", "promt: a ball\n", "promt"),
       ("value", "mp4", "", "prompt: a ball\nsteps: many\n", "steps"),
       ("nothing", "mp4", "", "", "prompt"),

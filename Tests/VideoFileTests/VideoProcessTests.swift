@@ -350,6 +350,8 @@ struct VideoProcessTests {
     #expect(limit("Max address space") == ["3221225472", "3221225472"])
     let status = try String(contentsOfFile: "/proc/\(child.pid)/status", encoding: .utf8)
     #expect(status.contains("NoNewPrivs:\t1\n"))
+    #expect(status.contains("Seccomp:\t2\n"))
+    #expect(status.contains("Threads:\t1\n"))
     child.kill()
     #expect(kill(child.pid, 0) == -1)
   }

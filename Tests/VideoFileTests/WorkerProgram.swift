@@ -7,6 +7,10 @@ let workerProgram = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPa
   .deletingLastPathComponent().appendingPathComponent(
     "stem-worker")
 
+/// The built `confinement-probe`, beside it.
+let probeProgram = workerProgram.deletingLastPathComponent().appendingPathComponent(
+  "confinement-probe")
+
 let videoProcess = VideoProcess(program: workerProgram)
 
 extension TemporaryFolder {
