@@ -102,6 +102,9 @@ extension Daemon {
           ServiceStatistics(
             store: statistics, uploads: uploads.count, eventsMissed: watchers.eventsMissed)),
         to: asker)
+    case .config:
+      try onlyOperators(client, "config")
+      reply(.config(configurationValues), to: asker)
     case .pause: try set(mode: .paused, client, asker)
     case .resume: try set(mode: .running, client, asker)
     case .drain: try set(mode: .draining, client, asker)

@@ -2,6 +2,7 @@ import Foundation
 import JobQueue
 import Logging
 import Messaging
+import ServiceConfiguration
 
 /// The sockets for other machines: they open only where there are keys.
 struct RemoteSockets {

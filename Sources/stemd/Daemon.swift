@@ -3,6 +3,7 @@ import Foundation
 import JobQueue
 import Logging
 import Messaging
+import ServiceConfiguration
 
 /// The service: one thread, one loop over everything that can happen.
 ///
@@ -28,7 +29,8 @@ final class Daemon {
 
   let spool: Spool
   let models: ModelFolders
-  let configuration: Configuration
+  let resolved: ResolvedConfiguration
+  var configuration: Configuration { resolved.values }
   let logger: Logger
   let started = Date()
   /// The first one is for this machine.
@@ -82,11 +84,12 @@ final class Daemon {
 
   /// Opens everything, and puts right what a crash left.
   init(
-    root: URL, models: ModelFolders, workerProgram: WorkerProgram, configuration: Configuration,
+    root: URL, workerProgram: WorkerProgram, configuration resolved: ResolvedConfiguration,
     signals: SignalDescriptor, logger: Logger
   ) throws {
-    self.models = models
-    self.configuration = configuration
+    let configuration = resolved.values
+    models = ModelFolders(configuration)
+    self.resolved = resolved
     self.logger = logger
     self.signals = signals
     spool = try Spool(root: root, limits: configuration.limits.spool)

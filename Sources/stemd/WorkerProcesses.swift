@@ -21,6 +21,8 @@ final class WorkerProcesses {
   }
 
   private let program: WorkerProgram
+  /// That each computes with.
+  var threads: Int { program.threads }
   private let endpoint: String
   private let logger: Logger
   private var places: [Place]

@@ -83,7 +83,7 @@ final class Service {
   /// A place beside the root, gone with the test.
   func path(_ name: String) -> String { base.appending(path: name).path(percentEncoded: false) }
 
-  private var configurationPath: String { path("stemd.yaml") }
+  var configurationPath: String { path("stemd.yaml") }
   private var logPath: String { base.appending(path: "stemd.log").path(percentEncoded: false) }
 
   /// What the daemon has said so far.
