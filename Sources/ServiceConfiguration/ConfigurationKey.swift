@@ -89,7 +89,7 @@ extension ConfigurationKey {
     Self("limits.uploads", \.limits.uploads, .whole(1...10_000)),
     Self(
       "limits.connections", \.limits.connections, .whole(1...1_000_000),
-      absent: "what the descriptors allow", .atRestart),
+      absent: "what the descriptors allow"),
     Self("limits.frames", \.limits.frames, .whole(1...100_000)),
     Self("limits.frame_pixels", \.limits.framePixels, .whole(1...64_000_000)),
     Self(

@@ -63,7 +63,7 @@ extension ResolvedConfiguration {
       var value = ConfigurationValue(key, self)
       if value.value == nil, let meaning = meanings[key.name] { value.meaning = meaning }
       if let waiting, !key.isEqual(values, waiting.values) {
-        value.afterRestart = key.text(waiting.values) ?? key.absent
+        value.afterRestart = key.words(waiting.values)
       }
       return value
     }

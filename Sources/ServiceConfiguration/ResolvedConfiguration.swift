@@ -31,7 +31,7 @@ public struct ResolvedConfiguration: Equatable, Sendable {
   }
 
   /// Takes a key's value and its origin from another configuration.
-  public mutating func adopt(_ key: ConfigurationKey, from other: ResolvedConfiguration) {
+  mutating func adopt(_ key: ConfigurationKey, from other: ResolvedConfiguration) {
     key.copy(other.values, &values)
     origins[key.name] = other.origins[key.name]
   }

@@ -7,8 +7,9 @@ import Messaging
 /// What becomes of workers that die, fall silent or exceed a limit, and of their jobs.
 extension Daemon {
   func workerProcessEnded(_ ended: WorkerProcesses.Ended) {
-    logger.warning(
-      "worker process \(ended.pid) \(ended.how)", metadata: ["worker": "\(ended.name)"])
+    logger.log(
+      level: ended.isLetGo ? .info : .warning, "worker process \(ended.pid) \(ended.how)",
+      metadata: ["worker": "\(ended.name)"])
     if let worker = workers[ended.name], worker.pid == ended.pid {
       lose(worker, how: ended.how, isOwnFault: !ended.isKilledFromOutside)
     }

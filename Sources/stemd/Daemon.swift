@@ -28,8 +28,12 @@ final class Daemon {
   static let mostWorkersInStatus = 1000
 
   let spool: Spool
-  let models: ModelFolders
-  let resolved: ResolvedConfiguration
+  var models: ModelFolders
+  let sources: ConfigurationSources
+  /// The settings in force.
+  var resolved: ResolvedConfiguration
+  /// What the last reload found; some of it may wait for a restart.
+  var lastRead: ResolvedConfiguration?
   var configuration: Configuration { resolved.values }
   let logger: Logger
   let started = Date()
@@ -77,7 +81,8 @@ final class Daemon {
   var connectionsRefused = 0
   var workerComplaints = LogThrottle()
   var controlComplaints = LogThrottle()
-  private var serviceManager = ServiceManager()
+  var connectionLimit: ConnectionLimit?
+  var serviceManager = ServiceManager()
   private var inboxRetryAt: ContinuousClock.Instant?
   private var lastJudged = ContinuousClock.now
   private var nextTick = ContinuousClock.now
@@ -85,11 +90,12 @@ final class Daemon {
   /// Opens everything, and puts right what a crash left.
   init(
     root: URL, workerProgram: WorkerProgram, configuration resolved: ResolvedConfiguration,
-    signals: SignalDescriptor, logger: Logger
+    sources: ConfigurationSources, signals: SignalDescriptor, logger: Logger
   ) throws {
     let configuration = resolved.values
     models = ModelFolders(configuration)
     self.resolved = resolved
+    self.sources = sources
     self.logger = logger
     self.signals = signals
     spool = try Spool(root: root, limits: configuration.limits.spool)
@@ -128,13 +134,13 @@ final class Daemon {
     )
     warnOfMissingFolders()
     retryLater(.zero)
-    serviceManager.tell("READY=1")
+    serviceManager.ready()
     while !isStopping { try turn() }
     try stop()
   }
 
   /// What is no reason not to start, but will make jobs fail: it may come by and by.
-  private func warnOfMissingFolders() {
+  func warnOfMissingFolders() {
     do {
       _ = try models.folder(named: nil)
     } catch {
@@ -172,6 +178,7 @@ final class Daemon {
     let now = ContinuousClock.now
     acceptPending()
     judgeWorkers(now: now)
+    letWorkersGo()
     processes.startDue(now: now)
     lookIntoInbox()
     claimReady()
@@ -240,7 +247,7 @@ final class Daemon {
     for signal in signals.read() {
       switch signal {
       case SIGCHLD: break
-      case SIGHUP: logger.notice("SIGHUP has no effect: restart stemd to change its settings")
+      case SIGHUP: reload()
       default:
         logger.notice("stopping on \(signal == SIGTERM ? "SIGTERM" : "SIGINT")")
         isStopping = true

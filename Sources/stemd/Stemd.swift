@@ -102,23 +102,17 @@ struct Stemd: ParsableCommand {
     do {
       let resolved = try sources.load()
       for warning in resolved.warnings { logger.warning("\(warning)") }
-      let configuration = resolved.values
-      // libzmq ends the process when descriptors run out.
-      let descriptors = try ConnectionCeiling.raiseDescriptorLimit()
-      let most = descriptors - ConnectionCeiling.reserve(of: descriptors)
+      let most = try ConnectionLimit.raised()
       let daemon = try Daemon(
         root: URL(filePath: root, directoryHint: .isDirectory),
         workerProgram: WorkerProgram(
           path: workerProgram.map { URL(filePath: $0).path(percentEncoded: false) } ?? ModelFolders
             .executableFolder + "/stem-worker",
-          threads: configuration.threads
-            ?? max(
-              1, ProcessInfo.processInfo.activeProcessorCount / max(1, configuration.workers))),
-        configuration: resolved, signals: signals, logger: logger)
-      let own = ConnectionCeiling.descriptorsInUse
-      let ceiling = min(most, configuration.limits.connections.map { own + $0 } ?? most)
-      // A quarter is for this machine's own programs, whoever comes over the network.
-      ConnectionCeiling.set(descriptors: ceiling, remote: ceiling - (ceiling - own) / 4)
+          threads: resolved.values.threadsOfWorker),
+        configuration: resolved, sources: sources, signals: signals, logger: logger)
+      let connectionLimit = ConnectionLimit(most: most)
+      connectionLimit.set(resolved.values.limits.connections)
+      daemon.connectionLimit = connectionLimit
       try daemon.run()
     } catch {
       logger.critical("\(error)")

@@ -184,6 +184,38 @@ import Yams
       ])
   }
 
+  @Test("a reload takes what may change, tells what changed, and leaves what needs a restart")
+  func reload() throws {
+    let files = try Files("workers: 2\nlisten: tcp://a:1\nlimits: {run_time: 5}")
+    var resolved = try files.sources().load()
+    #expect(resolved.reload(from: try files.sources().load()) == [])
+    try Data("# a line more\nworkers: 3\nlimits: {message_bytes: 2 MiB}\n".utf8).write(
+      to: URL(filePath: files.main))
+    let read = try files.sources().load()
+    #expect(
+      resolved.reload(from: read) == [
+        ConfigurationChange(
+          key: "workers", before: "2", after: "3", origin: .file(files.main, line: 2),
+          needsRestart: false),
+        ConfigurationChange(
+          key: "listen", before: "tcp://a:1", after: "none", origin: .standard, needsRestart: true),
+        ConfigurationChange(
+          key: "limits.message_bytes", before: "1 MiB", after: "2 MiB",
+          origin: .file(files.main, line: 3), needsRestart: true),
+        ConfigurationChange(
+          key: "limits.run_time", before: "5", after: "none", origin: .standard,
+          needsRestart: false),
+      ])
+    var expected = Configuration()
+    (expected.workers, expected.listen) = (3, "tcp://a:1")
+    #expect(resolved.values == expected)
+    #expect(try Self.origin("workers", resolved) == .file(files.main, line: 2))
+    #expect(try Self.origin("listen", resolved) == .file(files.main, line: 2))
+    let listed = resolved.list(waiting: read)
+    #expect(listed.first { $0.key == "listen" }?.afterRestart == "none")
+    #expect(listed.filter { $0.afterRestart != nil }.count == 2)
+  }
+
   @Test("every value is written in a way that is read as the same value")
   func roundTrip() throws {
     var configuration = Configuration()
