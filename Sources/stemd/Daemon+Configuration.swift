@@ -1,5 +1,6 @@
 import Foundation
 import JobQueue
+import Journal
 import Logging
 import ServiceConfiguration
 
@@ -21,14 +22,15 @@ extension Daemon {
     do {
       read = try sources.load()
     } catch {
-      logger.error("the settings stay as they were: \(error)")
+      logger.log(.settingsKept, "the settings stay as they were: \(error)")
       return
     }
     for warning in read.warnings { logger.warning("\(warning)") }
     let changes = resolved.reload(from: read)
     lastRead = read
     for change in changes {
-      logger.notice(
+      logger.log(
+        change.needsRestart ? .settingsKept : .settingsChanged, level: .notice,
         change.needsRestart
           ? "needs a restart: '\(change.key)' stays \(displayLine(change.before)), and will be \(displayLine(change.after)) (\(change.origin))"
           : "changed: '\(change.key)' is \(displayLine(change.after)), and was \(displayLine(change.before)) (\(change.origin))"

@@ -1,5 +1,6 @@
 import Foundation
 import JobQueue
+import Journal
 import Logging
 import Messaging
 import ServiceConfiguration
@@ -45,10 +46,11 @@ extension Daemon {
 
   /// Says what is wrong in the folder of keys, and how many connections were refused.
   func reportKeysAndConnections() {
-    for notice in remote?.keys.takeNotices() ?? [] { logger.warning("keys: \(notice)") }
+    for notice in remote?.keys.takeNotices() ?? [] { logger.log(.keyFileWrong, "keys: \(notice)") }
     let refused = ConnectionCeiling.refused
     guard refused > connectionsRefused else { return }
     controlComplaints.log(
+      .connectionsRefused,
       "\(refused - connectionsRefused) connections are refused: as many are open as the limit 'connections' allows",
       to: logger, now: .now)
     connectionsRefused = refused

@@ -1,6 +1,7 @@
 import EditSettings
 import Foundation
 import JobQueue
+import Journal
 import Logging
 import Messaging
 import ServiceConfiguration
@@ -116,6 +117,7 @@ final class Daemon {
     var complaints = LogThrottle()
     remote = try RemoteSockets(configuration, folders: spool.folders, context: context) { refusal in
       complaints.log(
+        .keyRefused,
         "a connection from \(displayName(refusal.address)) is refused: \(refusal.reason)",
         to: logger, now: .now)
     }
@@ -129,7 +131,8 @@ final class Daemon {
   func run() throws {
     let counts = try spool.store.countsByState()
     let paused = mode == .paused ? "; it is paused: 'stemctl resume' ends that" : ""
-    logger.notice(
+    logger.log(
+      .daemonStarted,
       "stemd \(Stemd.version) serves \(displayName(spool.folders.rootPath)); workers: \(configuration.workers), jobs queued: \(counts[.queued] ?? 0)\(paused)"
     )
     warnOfMissingFolders()
@@ -144,7 +147,7 @@ final class Daemon {
     do {
       _ = try models.folder(named: nil)
     } catch {
-      logger.warning("jobs that name no model will fail: \(error)")
+      logger.log(.modelMissing, "jobs that name no model will fail: \(error)")
     }
     for folder in configuration.submitFolders where access(folder, R_OK | X_OK) != 0 {
       logger.warning(
@@ -249,7 +252,7 @@ final class Daemon {
       case SIGCHLD: break
       case SIGHUP: reload()
       default:
-        logger.notice("stopping on \(signal == SIGTERM ? "SIGTERM" : "SIGINT")")
+        logger.log(.daemonStopping, "stopping on \(signal == SIGTERM ? "SIGTERM" : "SIGINT")")
         isStopping = true
       }
     }
@@ -273,7 +276,7 @@ final class Daemon {
     do {
       take(try inbox.refresh(now: now), from: inbox)
     } catch {
-      logger.error("\(error)")
+      logger.log(.inboxUnwatched, "\(error)")
       self.inbox = nil
       readyClips = []
       syncedClips = []
@@ -324,7 +327,7 @@ final class Daemon {
     do {
       try action()
     } catch {
-      logger.error("\(failure): \(error)", metadata: job.map { ["job": "\($0)"] })
+      logger.error("\(failure): \(error)", metadata: job.map { fields(of: $0) })
       retryLater()
     }
   }
@@ -381,6 +384,6 @@ final class Daemon {
     for job in try spool.store.jobs(in: [.running]) where unrecorded[job.id] == nil {
       try takeBack(job.id)
     }
-    logger.notice("stopped")
+    logger.log(.daemonStopped, "stopped")
   }
 }

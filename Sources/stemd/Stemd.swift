@@ -115,7 +115,7 @@ struct Stemd: ParsableCommand {
       daemon.connectionLimit = connectionLimit
       try daemon.run()
     } catch {
-      logger.critical("\(error)")
+      logger.log(.daemonFailed, "\(error)")
       throw ExitCode.failure
     }
   }

@@ -1,4 +1,5 @@
 import Foundation
+import Journal
 import Logging
 
 /// The worker processes that the daemon keeps: starts them, and starts them again when they exit.
@@ -102,7 +103,8 @@ final class WorkerProcesses {
         logger.info(
           "worker started as process \(pid)", metadata: ["worker": "\(places[index].name)"])
       } catch {
-        logger.error("\(error)", metadata: ["worker": "\(places[index].name)"])
+        logger.log(
+          .workerNotStarted, "\(error)", metadata: ["worker": "\(places[index].name)"])
         postpone(index, now: now)
       }
     }
