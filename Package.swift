@@ -59,16 +59,20 @@ let package = Package(
       dependencies: [
         "CLinux", "EditSettings", .product(name: "GRDB", package: "GRDB.swift"), "Yams",
       ]),
+    .target(name: "ServiceConfiguration", dependencies: ["EditSettings", "JobQueue", "Yams"]),
     .target(
       name: "Messaging",
-      dependencies: ["CConnectionCeiling", "CLinux", "CZeroMQ", "EditSettings", "JobQueue"]),
+      dependencies: [
+        "CConnectionCeiling", "CLinux", "CZeroMQ", "EditSettings", "JobQueue",
+        "ServiceConfiguration",
+      ]),
 
     // The programs.
     .executableTarget(
       name: "stemd",
       dependencies: [
-        "EditSettings", "JobQueue", "Messaging", "Journal", "CLinux", "CSystemd", argumentParser,
-        logging, "Yams",
+        "EditSettings", "JobQueue", "Messaging", "ServiceConfiguration", "Journal", "CLinux",
+        "CSystemd", argumentParser, logging,
       ]),
     .executableTarget(
       name: "stem-worker",
@@ -80,7 +84,7 @@ let package = Package(
       name: "stemctl",
       dependencies: [
         "ClipEdit", "VideoEditing", "StableDiffusion", "Tensor", "VideoFile", "JobQueue",
-        "Messaging", "Journal", argumentParser,
+        "Messaging", "ServiceConfiguration", "Journal", argumentParser,
       ]),
 
     // What `make bench` times.
@@ -111,9 +115,12 @@ let package = Package(
         "JobQueue", "EditSettings", "CLinux", .product(name: "GRDB", package: "GRDB.swift"),
       ]),
     .testTarget(
+      name: "ServiceConfigurationTests", dependencies: ["ServiceConfiguration", "Yams"]),
+    .testTarget(
       name: "MessagingTests",
       dependencies: [
-        "Messaging", "Journal", "stemd", "stem-worker", "stemctl", "echo-router", logging,
+        "Messaging", "Journal", "ServiceConfiguration", "stemd", "stem-worker", "stemctl",
+        "echo-router", logging,
       ]),
     // A program for the tests: a socket in a process that may die.
     .executableTarget(
@@ -121,8 +128,8 @@ let package = Package(
     .testTarget(
       name: "ServiceTests",
       dependencies: [
-        "JobQueue", "Messaging", "VideoFile", "stemd", "stem-worker", "stemctl",
-        "confinement-probe",
+        "JobQueue", "Messaging", "ServiceConfiguration", "VideoFile", "stemd", "stem-worker",
+        "stemctl", "confinement-probe",
       ]),
   ],
   swiftLanguageModes: [.v6]

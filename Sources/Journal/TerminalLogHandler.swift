@@ -43,7 +43,8 @@ public struct TerminalLogHandler: LogHandler {
     var line =
       "\(clock) \(event.level) \(program): \(event.message.description.escapingControlCharacters())"
     let metadata = metadata.merging(event.metadata ?? [:]) { _, ofLine in ofLine }
-    for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
+    // The number of an event's kind is for the journal's catalog.
+    for (key, value) in metadata.sorted(by: { $0.key < $1.key }) where key != JournalEvent.key {
       let text = value.description.escapingControlCharacters()
       line +=
         " \(key.escapingControlCharacters())="

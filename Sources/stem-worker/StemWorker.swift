@@ -96,10 +96,13 @@ struct StemWorker: ParsableCommand {
       if let serverKey, let key {
         address = try DaemonAddress(remote: endpoint, serverKey: serverKey, keyFile: key)
       }
+      let jobAtHand = JobAtHand()
       let connection = try WorkerConnection(
         endpoint: endpoint, security: address.security, name: name,
         threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, spool: seesSpool,
-        note: { [logger] level, text in logger.log(level: Logger.Level(level), "\(text)") },
+        note: { [logger] level, text in
+          logger.log(level: Logger.Level(level), "\(text)", metadata: jobAtHand.metadata)
+        },
         onStop: {
           // The computing thread is not to be waited for, nor may what exit(3) tears down be pulled
           // from under it.
@@ -116,7 +119,8 @@ struct StemWorker: ParsableCommand {
       }
       WorkerLoop(
         connection: connection,
-        performer: EditPerformer(threads: threads, remoteFolders: remoteFolders)
+        performer: EditPerformer(threads: threads, remoteFolders: remoteFolders),
+        jobAtHand: jobAtHand
       ).run()
     }
 

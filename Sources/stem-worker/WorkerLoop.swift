@@ -6,10 +6,13 @@ import Messaging
 struct WorkerLoop {
   let connection: WorkerConnection
   let performer: any EditPerforming
+  var jobAtHand = JobAtHand()
 
   /// Returns when the daemon says stop.
   func run() {
     while let assignment = connection.nextAssignment() {
+      jobAtHand.set(assignment.job)
+      defer { jobAtHand.set(nil) }
       connection.send(outcome(of: assignment))
     }
   }

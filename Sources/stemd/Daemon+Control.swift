@@ -22,7 +22,8 @@ extension Daemon {
       let refusal = error as? Refusal ?? Refusal(.unavailable, "\(error)")
       id = id ?? MessageCoding.requestID(in: message.frames)
       if [.malformed, .version, .unknown].contains(refusal.code) {
-        controlComplaints.log("a client's request is refused: \(refusal)", to: logger, now: now)
+        controlComplaints.log(
+          .messageRefused, "a client's request is refused: \(refusal)", to: logger, now: now)
       }
       reply(.error(refusal), to: Asker(address: address, id: id))
     }
@@ -102,6 +103,9 @@ extension Daemon {
           ServiceStatistics(
             store: statistics, uploads: uploads.count, eventsMissed: watchers.eventsMissed)),
         to: asker)
+    case .config:
+      try onlyOperators(client, "config")
+      reply(.config(configurationValues), to: asker)
     case .pause: try set(mode: .paused, client, asker)
     case .resume: try set(mode: .running, client, asker)
     case .drain: try set(mode: .draining, client, asker)
@@ -183,7 +187,8 @@ extension Daemon {
       return try controlSockets[address.socket].send(
         [address.peer] + MessageCoding.frames(reply, body: body))
     } catch {
-      controlComplaints.log("a reply cannot be sent: \(error)", to: logger, now: .now)
+      controlComplaints.log(
+        .messageRefused, "a reply cannot be sent: \(error)", to: logger, now: .now)
       if case .event = reply.reply { return false }
       // Whoever asked is not to wait in vain.
       let refusal = NamedReply(.error(Refusal(.unavailable, "\(error)")), id: reply.id)

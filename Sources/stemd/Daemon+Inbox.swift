@@ -1,5 +1,6 @@
 import Foundation
 import JobQueue
+import Journal
 import Logging
 import Messaging
 
@@ -7,7 +8,9 @@ extension Daemon {
   func take(_ findings: InboxFindings, from inbox: Inbox) {
     for notice in findings.notices {
       let level: Logger.Level = [.lone, .leftOut].contains(notice.kind) ? .notice : .warning
-      logger.log(level: level, "inbox: \(notice.message)", metadata: ["clip": "\(notice.name)"])
+      logger.log(
+        .inboxNotice, level: level, "inbox: \(notice.message)",
+        metadata: ["clip": "\(notice.name)"])
     }
     readyClips += findings.ready
     for sidecar in findings.lateSidecars { join(sidecar, hasWaited: false, from: inbox) }
@@ -68,13 +71,13 @@ extension Daemon {
 
   /// A job has been accepted; one whose sidecar has an error is at its end already.
   func welcome(_ job: Job) {
-    logger.notice(
-      "accepted \(displayName(job.sourceName)) as '\(displayName(job.name))'",
-      metadata: ["job": "\(job.id)", "clip": "\(displayName(job.sourceName))"])
+    logger.log(
+      .jobAccepted, "accepted \(displayName(job.sourceName)) as '\(displayName(job.name))'",
+      metadata: fields(of: job))
     mayDispatch = true
     tell(job)
     guard job.state.isFinal else { return }
-    logger.notice("failed: \(displayLine(job.error ?? ""))", metadata: ["job": "\(job.id)"])
+    logger.log(.jobFailed, "failed: \(displayLine(job.error ?? ""))", metadata: fields(of: job))
     deliver(job.id)
   }
 
@@ -83,41 +86,25 @@ extension Daemon {
   @discardableResult func deliver(_ id: JobID, again: Bool = false) -> Bool {
     do {
       let job = try spool.deliver(id, again: again)
-      logger.notice(
+      let event: JournalEvent? =
+        switch job.state {
+        case .done: .jobDone
+        case .cancelled: .jobCancelled
+        default: nil
+        }
+      log(
+        event, .notice,
         "\(job.state.rawValue), delivered to outbox/\(displayName(job.outboxName ?? ""))",
-        metadata: ["job": "\(id)", "clip": "\(displayName(job.sourceName))"])
+        fields(of: job))
       tell(job)
       return true
     } catch {
-      logger.error("the job cannot be delivered yet: \(error)", metadata: ["job": "\(id)"])
+      logger.log(
+        .deliveryDelayed, "the job cannot be delivered yet: \(error)", metadata: fields(of: id))
       retryLater()
       // Its state is final, and whoever watches it is to know, though there is no folder yet.
       if !again, let job = try? spool.store.job(id) { tell(job) }
       return false
-    }
-  }
-
-  /// A line for the journal and for the log that travels with the job.
-  func logForJob(_ id: JobID, _ level: LogLevel, _ message: String, worker: String? = nil) {
-    var metadata: Logger.Metadata = ["job": "\(id)"]
-    if let worker { metadata["worker"] = "\(worker)" }
-    logger.log(level: Logger.Level(level), "\(displayLine(message))", metadata: metadata)
-    do {
-      try spool.log(message, level: level.rawValue, job: id)
-    } catch {
-      logger.warning("its log cannot be written: \(error)", metadata: metadata)
-    }
-  }
-}
-
-extension Logger.Level {
-  init(_ level: LogLevel) {
-    switch level {
-    case .debug: self = .debug
-    case .info: self = .info
-    case .notice: self = .notice
-    case .warning: self = .warning
-    case .error: self = .error
     }
   }
 }

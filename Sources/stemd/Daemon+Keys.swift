@@ -1,7 +1,9 @@
 import Foundation
 import JobQueue
+import Journal
 import Logging
 import Messaging
+import ServiceConfiguration
 
 /// The sockets for other machines: they open only where there are keys.
 struct RemoteSockets {
@@ -44,10 +46,11 @@ extension Daemon {
 
   /// Says what is wrong in the folder of keys, and how many connections were refused.
   func reportKeysAndConnections() {
-    for notice in remote?.keys.takeNotices() ?? [] { logger.warning("keys: \(notice)") }
+    for notice in remote?.keys.takeNotices() ?? [] { logger.log(.keyFileWrong, "keys: \(notice)") }
     let refused = ConnectionCeiling.refused
     guard refused > connectionsRefused else { return }
     controlComplaints.log(
+      .connectionsRefused,
       "\(refused - connectionsRefused) connections are refused: as many are open as the limit 'connections' allows",
       to: logger, now: .now)
     connectionsRefused = refused

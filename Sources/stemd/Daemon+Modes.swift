@@ -1,5 +1,7 @@
 import Foundation
 import JobQueue
+import Journal
+import Logging
 
 /// Pausing, resuming and draining; and what keeps new work out by itself.
 extension Daemon {
@@ -16,7 +18,8 @@ extension Daemon {
       case .paused: "paused: no job is begun until 'stemctl resume'"
       case .draining: "draining: nothing new is accepted or begun, and stemd ends when no job runs"
       }
-    logger.notice("\(what) (by \(displayName(client)))")
+    logger.notice(
+      "\(what) (by \(displayName(client)))", metadata: ["client": "\(displayName(client))"])
   }
 
   func endIfDrained() {
@@ -24,7 +27,9 @@ extension Daemon {
       uploads.count == 0, background.isIdle,
       let counts = try? spool.store.countsByState(), counts[.running] == 0
     else { return }
-    logger.notice("drained: no job runs; \(counts[.queued] ?? 0) are queued for the next start")
+    logger.log(
+      .daemonStopping,
+      "drained: no job runs; \(counts[.queued] ?? 0) are queued for the next start")
     isStopping = true
   }
 
@@ -44,7 +49,9 @@ extension Daemon {
     }
     if let refusal {
       if holdsBack?.limit != refusal.limit {
-        logger.error("nothing new is begun or taken from the inbox: \(refusal)")
+        logger.log(
+          refusal.limit == "queue_length" ? .queueFull : .diskFull,
+          "nothing new is begun or taken from the inbox: \(refusal)")
       }
       holdsBack = refusal
       retryLater(.seconds(2))
@@ -52,7 +59,7 @@ extension Daemon {
     }
     // Room in the queue says nothing to whom the disk keeps out, and the other way round.
     if let held = holdsBack, forQueue || held.limit == "spool_reserve" {
-      logger.notice("there is room again: work goes on")
+      logger.log(.roomAgain, "there is room again: work goes on")
       holdsBack = nil
       mayDispatch = true
     }

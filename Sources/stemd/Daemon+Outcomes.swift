@@ -1,6 +1,7 @@
 import EditSettings
 import Foundation
 import JobQueue
+import Journal
 import Logging
 import Messaging
 
@@ -47,7 +48,8 @@ extension Daemon {
         let pause = Self.pause(after: failures)
         logForJob(
           id, .warning,
-          "attempt failed: \(error); the job is queued again, and begins in \(Int(pause / .seconds(1))) s at the earliest"
+          "attempt failed: \(error); the job is queued again, and begins in \(Int(pause / .seconds(1))) s at the earliest",
+          event: .jobQueuedAgain
         )
         try again(id, failed: true, attempt, pause: pause)
       case .interrupted(let reason):
@@ -61,17 +63,21 @@ extension Daemon {
             isQuarantined: true)
         }
         let pause = Self.pause(afterInterruptions: count)
-        logForJob(id, .notice, "interrupted: \(reason); the job is queued again")
+        logForJob(
+          id, .notice, "interrupted: \(reason); the job is queued again", event: .jobQueuedAgain)
         try again(id, failed: false, interrupted: true, attempt, pause: pause)
       case .unfit(let reason):
         if try spool.store.isCancelRequested(id) { return try finish(id, as: .cancelled) }
-        logForJob(id, .warning, "its worker cannot do it: \(reason); the job is queued again")
+        logForJob(
+          id, .warning, "its worker cannot do it: \(reason); the job is queued again",
+          event: .jobQueuedAgain)
         try again(id, failed: false, attempt, pause: nil)
       }
     } catch let error as JobStoreError {
-      logger.error("\(error)", metadata: ["job": "\(id)"])
+      logger.error("\(error)", metadata: fields(of: id))
     } catch {
-      logger.error("how the job ended cannot be recorded yet: \(error)", metadata: ["job": "\(id)"])
+      logger.error(
+        "how the job ended cannot be recorded yet: \(error)", metadata: fields(of: id))
       unrecorded[id] = (outcome, attempt)
       retryLater()
     }
@@ -103,11 +109,11 @@ extension Daemon {
     _ id: JobID, as state: JobState, error: String? = nil, isQuarantined: Bool = false,
     figures: EditFigures? = nil
   ) throws {
-    if let error { logForJob(id, .error, "failed: \(error)") }
+    if let error { logForJob(id, .error, "failed: \(error)", event: .jobFailed) }
     if isQuarantined {
       logForJob(
         id, .error,
-        "quarantined: 'stemctl retry \(id)' tries it again")
+        "quarantined: 'stemctl retry \(id)' tries it again", event: .jobQuarantined)
     }
     furthest[id] = nil
     unfit[id] = nil
@@ -128,6 +134,6 @@ extension Daemon {
       try spool.store.requeue(
         id, failed: false, ran: attempt.seconds, forgivesFailures: attempt.hasProgressed
       ).job)
-    logForJob(id, .notice, "the job is queued again")
+    logForJob(id, .notice, "the job is queued again", event: .jobQueuedAgain)
   }
 }

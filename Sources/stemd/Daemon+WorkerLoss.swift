@@ -1,14 +1,18 @@
 import EditSettings
 import Foundation
 import JobQueue
+import Journal
 import Logging
 import Messaging
 
 /// What becomes of workers that die, fall silent or exceed a limit, and of their jobs.
 extension Daemon {
   func workerProcessEnded(_ ended: WorkerProcesses.Ended) {
-    logger.warning(
-      "worker process \(ended.pid) \(ended.how)", metadata: ["worker": "\(ended.name)"])
+    let job = workers[ended.name]?.work?.assignment.job
+    log(
+      ended.isLetGo ? nil : .workerDied, ended.isLetGo ? .info : .warning,
+      "worker process \(ended.pid) \(ended.how)",
+      (job.map { fields(of: $0) } ?? [:]).merging(["worker": "\(ended.name)"]) { $1 })
     if let worker = workers[ended.name], worker.pid == ended.pid {
       lose(worker, how: ended.how, isOwnFault: !ended.isKilledFromOutside)
     }
@@ -72,17 +76,20 @@ extension Daemon {
       }
       guard let worker = workers[worker.name] else { continue }
       let isOwn = processes.pid(of: worker.name) == worker.pid
-      logger.warning(
-        "worker \(reason), and is \(isOwn ? "killed" : "forgotten")",
-        metadata: ["worker": "\(displayName(worker.name))"])
+      let job = worker.work?.assignment.job
+      logger.log(
+        .workerHung, "worker \(reason), and is \(isOwn ? "killed" : "forgotten")",
+        metadata: (job.map { fields(of: $0) } ?? [:]).merging([
+          "worker": "\(displayName(worker.name))"
+        ]) { $1 })
       if isOwn { processes.kill(worker.name) }
       // What becomes of a worker elsewhere is its network's or its operator's affair.
       lose(worker, how: reason, isOwnFault: isOwn)
     }
     for process in processes.startTimes()
     where now - process.started > WorkerTimes.introduction && workers[process.name] == nil {
-      logger.warning(
-        "worker process \(process.pid) does not answer, and is killed",
+      logger.log(
+        .workerHung, "worker process \(process.pid) does not answer, and is killed",
         metadata: ["worker": "\(process.name)"])
       processes.kill(process.name)
     }

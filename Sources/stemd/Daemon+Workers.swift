@@ -12,12 +12,14 @@ extension Daemon {
       name.utf8.first.map({ $0 != 0 }) ?? false
     else {
       workerComplaints.log(
+        .messageRefused,
         "a message on the worker socket comes from a connection without a worker's name, or from one that was replaced",
         to: logger, now: now)
       return
     }
     guard mayWork(name, received, onSocket: socket) else {
       workerComplaints.log(
+        .keyRefused,
         received.key.map(isAllowed) ?? false
           ? "a worker elsewhere may not call itself \(displayName(name)): it is named after its key, or KEY/NAME, and not like one of this daemon's own"
           : "worker \(displayName(name)) speaks with a key that is not allowed any more",
@@ -37,8 +39,8 @@ extension Daemon {
         ended(name, job, Self.notUnderstood, now)
       }
       workerComplaints.log(
-        "a message of worker \(displayName(name)) is not understood: \(error)", to: logger, now: now
-      )
+        .messageRefused, "a message of worker \(displayName(name)) is not understood: \(error)",
+        to: logger, metadata: ["worker": "\(displayName(name))"], now: now)
       return
     }
     if case .ready(let pid, let threads, let spool) = message {
@@ -160,6 +162,7 @@ extension Daemon {
   private func holds(_ name: String, _ job: JobID, _ now: ContinuousClock.Instant) -> Bool {
     if workers[name]?.work?.assignment.job == job { return true }
     workerComplaints.log(
+      .messageRefused,
       "worker \(displayName(name)) speaks of job \(displayName(String(job.rawValue.prefix(40)))), which it does not have",
       to: logger, now: now)
     return false

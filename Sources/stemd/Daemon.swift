@@ -1,8 +1,10 @@
 import EditSettings
 import Foundation
 import JobQueue
+import Journal
 import Logging
 import Messaging
+import ServiceConfiguration
 
 /// The service: one thread, one loop over everything that can happen.
 ///
@@ -27,8 +29,13 @@ final class Daemon {
   static let mostWorkersInStatus = 1000
 
   let spool: Spool
-  let models: ModelFolders
-  let configuration: Configuration
+  var models: ModelFolders
+  let sources: ConfigurationSources
+  /// The settings in force.
+  var resolved: ResolvedConfiguration
+  /// What the last reload found; some of it may wait for a restart.
+  var lastRead: ResolvedConfiguration?
+  var configuration: Configuration { resolved.values }
   let logger: Logger
   let started = Date()
   /// The first one is for this machine.
@@ -75,18 +82,21 @@ final class Daemon {
   var connectionsRefused = 0
   var workerComplaints = LogThrottle()
   var controlComplaints = LogThrottle()
-  private var serviceManager = ServiceManager()
+  var connectionLimit: ConnectionLimit?
+  var serviceManager = ServiceManager()
   private var inboxRetryAt: ContinuousClock.Instant?
   private var lastJudged = ContinuousClock.now
   private var nextTick = ContinuousClock.now
 
   /// Opens everything, and puts right what a crash left.
   init(
-    root: URL, models: ModelFolders, workerProgram: WorkerProgram, configuration: Configuration,
-    signals: SignalDescriptor, logger: Logger
+    root: URL, workerProgram: WorkerProgram, configuration resolved: ResolvedConfiguration,
+    sources: ConfigurationSources, signals: SignalDescriptor, logger: Logger
   ) throws {
-    self.models = models
-    self.configuration = configuration
+    let configuration = resolved.values
+    models = ModelFolders(configuration)
+    self.resolved = resolved
+    self.sources = sources
     self.logger = logger
     self.signals = signals
     spool = try Spool(root: root, limits: configuration.limits.spool)
@@ -107,6 +117,7 @@ final class Daemon {
     var complaints = LogThrottle()
     remote = try RemoteSockets(configuration, folders: spool.folders, context: context) { refusal in
       complaints.log(
+        .keyRefused,
         "a connection from \(displayName(refusal.address)) is refused: \(refusal.reason)",
         to: logger, now: .now)
     }
@@ -120,22 +131,23 @@ final class Daemon {
   func run() throws {
     let counts = try spool.store.countsByState()
     let paused = mode == .paused ? "; it is paused: 'stemctl resume' ends that" : ""
-    logger.notice(
+    logger.log(
+      .daemonStarted,
       "stemd \(Stemd.version) serves \(displayName(spool.folders.rootPath)); workers: \(configuration.workers), jobs queued: \(counts[.queued] ?? 0)\(paused)"
     )
     warnOfMissingFolders()
     retryLater(.zero)
-    serviceManager.tell("READY=1")
+    serviceManager.ready()
     while !isStopping { try turn() }
     try stop()
   }
 
   /// What is no reason not to start, but will make jobs fail: it may come by and by.
-  private func warnOfMissingFolders() {
+  func warnOfMissingFolders() {
     do {
       _ = try models.folder(named: nil)
     } catch {
-      logger.warning("jobs that name no model will fail: \(error)")
+      logger.log(.modelMissing, "jobs that name no model will fail: \(error)")
     }
     for folder in configuration.submitFolders where access(folder, R_OK | X_OK) != 0 {
       logger.warning(
@@ -169,6 +181,7 @@ final class Daemon {
     let now = ContinuousClock.now
     acceptPending()
     judgeWorkers(now: now)
+    letWorkersGo()
     processes.startDue(now: now)
     lookIntoInbox()
     claimReady()
@@ -237,9 +250,9 @@ final class Daemon {
     for signal in signals.read() {
       switch signal {
       case SIGCHLD: break
-      case SIGHUP: logger.notice("SIGHUP has no effect: restart stemd to change its settings")
+      case SIGHUP: reload()
       default:
-        logger.notice("stopping on \(signal == SIGTERM ? "SIGTERM" : "SIGINT")")
+        logger.log(.daemonStopping, "stopping on \(signal == SIGTERM ? "SIGTERM" : "SIGINT")")
         isStopping = true
       }
     }
@@ -263,7 +276,7 @@ final class Daemon {
     do {
       take(try inbox.refresh(now: now), from: inbox)
     } catch {
-      logger.error("\(error)")
+      logger.log(.inboxUnwatched, "\(error)")
       self.inbox = nil
       readyClips = []
       syncedClips = []
@@ -314,7 +327,7 @@ final class Daemon {
     do {
       try action()
     } catch {
-      logger.error("\(failure): \(error)", metadata: job.map { ["job": "\($0)"] })
+      logger.error("\(failure): \(error)", metadata: job.map { fields(of: $0) })
       retryLater()
     }
   }
@@ -371,6 +384,6 @@ final class Daemon {
     for job in try spool.store.jobs(in: [.running]) where unrecorded[job.id] == nil {
       try takeBack(job.id)
     }
-    logger.notice("stopped")
+    logger.log(.daemonStopped, "stopped")
   }
 }

@@ -1,3 +1,4 @@
+import Journal
 import Logging
 
 /// Lets a stranger's nonsense into the log, but not fill it: ten lines in ten seconds, then their
@@ -10,16 +11,17 @@ struct LogThrottle {
   private var count = 0
 
   mutating func log(
-    _ message: @autoclosure () -> String, to logger: Logger, now: ContinuousClock.Instant
+    _ event: JournalEvent, _ message: @autoclosure () -> String, to logger: Logger,
+    metadata: Logger.Metadata = [:], now: ContinuousClock.Instant
   ) {
     if now - begin > Self.period {
       if count > Self.most {
-        logger.warning("\(count - Self.most) further messages of this kind were not logged")
+        logger.log(event, "\(count - Self.most) further messages of this kind were not logged")
       }
       begin = now
       count = 0
     }
     count += 1
-    if count <= Self.most { logger.warning("\(message())") }
+    if count <= Self.most { logger.log(event, "\(message())", metadata: metadata) }
   }
 }

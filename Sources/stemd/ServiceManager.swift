@@ -18,6 +18,17 @@ struct ServiceManager {
 
   func tell(_ state: String) { sd_notify(0, state) }
 
+  /// Everything is open; or a reload is done, well or not.
+  func ready() { tell("READY=1") }
+
+  /// Until `ready`, the settings are being read.
+  func beginReload() {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    // The time tells the service manager that it is this reload's and no earlier one's.
+    tell("RELOADING=1\nMONOTONIC_USEC=\(time.tv_sec * 1_000_000 + time.tv_nsec / 1000)")
+  }
+
   /// To be called from the event loop only: a loop that hangs is to be noticed.
   mutating func signOfLife(now: ContinuousClock.Instant) {
     guard let nextSign, now >= nextSign else { return }

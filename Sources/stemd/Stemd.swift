@@ -4,6 +4,7 @@ import JobQueue
 import Journal
 import Logging
 import Messaging
+import ServiceConfiguration
 
 struct Stemd: ParsableCommand {
   static let version = "0.1.0"
@@ -11,7 +12,7 @@ struct Stemd: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "stemd", abstract: "Edits the videos that are dropped into a folder.",
     discussion:
-      "Put NAME.mp4 and NAME.txt, which holds the prompt, into ROOT/inbox; find the edited video in ROOT/outbox/NAME.",
+      "Put NAME.mp4 and NAME.txt, which holds the prompt, into ROOT/inbox; find the edited video in ROOT/outbox/NAME. An option goes before the variable of the environment (STEMD_WORKERS …), that before the configuration's drop-ins (FILE.d/*.yaml), those before the configuration.",
     version: version)
 
   @Option(
@@ -38,7 +39,7 @@ struct Stemd: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The folder of model folders. (default: $STEMD_MODELS, Models near the program, /usr/share/stemd/models)",
+      "The folder of model folders. (default: Models near the program, /usr/share/stemd/models)",
       valueName: "dir"))
   var models: String?
 
@@ -66,42 +67,28 @@ struct Stemd: ParsableCommand {
 
   func validate() throws {
     guard !root.isEmpty else { throw ValidationError("--root takes a folder, not an empty text.") }
-    if let workers, !(0...256).contains(workers) {
-      throw ValidationError("--workers takes a whole number from 0 to 256, not \(workers).")
-    }
-    if let threads, !(1...1024).contains(threads) {
-      throw ValidationError("--threads takes a whole number from 1 to 1024, not \(threads).")
-    }
-    if let name = defaultModel, name.isEmpty || name.hasPrefix(".") || name.contains("/") {
-      throw ValidationError(
-        "--default-model takes the plain name of a folder among the models, not '\(name)'.")
-    }
-    if let seconds = checkpointInterval, !(0...86400).contains(seconds) {
-      throw ValidationError("--checkpoint-interval takes seconds from 0 to 86400, not \(seconds).")
-    }
-    for endpoint in [listen, listenWorkers].compactMap({ $0 }) where !endpoint.hasPrefix("tcp://") {
-      throw ValidationError(
-        "--listen and --listen-workers take an endpoint such as tcp://0.0.0.0:7070, not '\(endpoint)'."
-      )
+    do {
+      try sources.checkOptions()
+    } catch {
+      throw ValidationError("\(error)")
     }
   }
 
-  /// The file's settings, and the command line's before them.
-  private func configuration() throws -> Configuration {
-    var configuration = Configuration()
-    if let path = config {
-      configuration = try Configuration(file: path)
-    } else if access(Configuration.defaultPath, F_OK) == 0 {
-      configuration = try Configuration(file: Configuration.defaultPath)
+  private var sources: ConfigurationSources {
+    func option(_ name: String, _ key: String, _ value: (some Any)?) -> ConfigurationSources.Option?
+    {
+      value.map { ConfigurationSources.Option(name, key: key, text: "\($0)") }
     }
-    if let workers { configuration.workers = workers }
-    if let threads { configuration.threads = threads }
-    if let models { configuration.models = models }
-    if let defaultModel { configuration.defaultModel = defaultModel }
-    if let checkpointInterval { configuration.checkpointInterval = checkpointInterval }
-    if let listen { configuration.listen = listen }
-    if let listenWorkers { configuration.listenWorkers = listenWorkers }
-    return configuration
+    return ConfigurationSources(
+      file: config,
+      options: [
+        option("--workers", "workers", workers), option("--threads", "threads", threads),
+        option("--models", "models", models),
+        option("--default-model", "default_model", defaultModel),
+        option("--checkpoint-interval", "checkpoint_interval", checkpointInterval),
+        option("--listen", "listen", listen),
+        option("--listen-workers", "listen_workers", listenWorkers),
+      ].compactMap(\.self))
   }
 
   func run() throws {
@@ -113,30 +100,22 @@ struct Stemd: ParsableCommand {
     bootstrapLogging(program: "stemd")
     let logger = Logger(label: "stemd")
     do {
-      let configuration = try configuration()
-      // libzmq ends the process when descriptors run out.
-      let descriptors = try ConnectionCeiling.raiseDescriptorLimit()
-      let most = descriptors - ConnectionCeiling.reserve(of: descriptors)
+      let resolved = try sources.load()
+      for warning in resolved.warnings { logger.warning("\(warning)") }
+      let most = try ConnectionLimit.raised()
       let daemon = try Daemon(
         root: URL(filePath: root, directoryHint: .isDirectory),
-        models: ModelFolders(
-          path: configuration.models.map { URL(filePath: $0).path(percentEncoded: false) }
-            ?? ModelFolders.defaultPath(),
-          defaultName: configuration.defaultModel),
         workerProgram: WorkerProgram(
           path: workerProgram.map { URL(filePath: $0).path(percentEncoded: false) } ?? ModelFolders
             .executableFolder + "/stem-worker",
-          threads: configuration.threads
-            ?? max(
-              1, ProcessInfo.processInfo.activeProcessorCount / max(1, configuration.workers))),
-        configuration: configuration, signals: signals, logger: logger)
-      let own = ConnectionCeiling.descriptorsInUse
-      let ceiling = min(most, configuration.limits.connections.map { own + $0 } ?? most)
-      // A quarter is for this machine's own programs, whoever comes over the network.
-      ConnectionCeiling.set(descriptors: ceiling, remote: ceiling - (ceiling - own) / 4)
+          threads: resolved.values.threadsOfWorker),
+        configuration: resolved, sources: sources, signals: signals, logger: logger)
+      let connectionLimit = ConnectionLimit(most: most)
+      connectionLimit.set(resolved.values.limits.connections)
+      daemon.connectionLimit = connectionLimit
       try daemon.run()
     } catch {
-      logger.critical("\(error)")
+      logger.log(.daemonFailed, "\(error)")
       throw ExitCode.failure
     }
   }

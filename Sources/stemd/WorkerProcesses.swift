@@ -1,13 +1,20 @@
 import Foundation
+import Journal
 import Logging
 
 /// The worker processes that the daemon keeps: starts them, and starts them again when they exit.
 final class WorkerProcesses {
   private struct Place {
-    var name: String
-    var process: (pid: pid_t, started: ContinuousClock.Instant, isKilled: Bool)?
+    let number: Int
+    var process: (pid: pid_t, threads: Int, started: ContinuousClock.Instant, isKilled: Bool)?
+    /// There are to be fewer workers.
+    var isSurplus = false
+    /// It was told to stop.
+    var isLetGo = false
     var pause = WorkerTimes.restartPauses.lowerBound
     var startAt: ContinuousClock.Instant
+
+    var name: String { "worker-\(number)" }
   }
 
   /// A process that has ended.
@@ -18,9 +25,13 @@ final class WorkerProcesses {
     var how: String
     /// Somebody else killed it: neither this daemon nor the kernel for want of memory.
     var isKilledFromOutside: Bool
+    /// It was told to, and left in peace.
+    var isLetGo: Bool
   }
 
-  private let program: WorkerProgram
+  private var program: WorkerProgram
+  /// That each computes with.
+  var threads: Int { program.threads }
   private let endpoint: String
   private let logger: Logger
   private var places: [Place]
@@ -35,12 +46,38 @@ final class WorkerProcesses {
     self.program = program
     self.endpoint = endpoint
     self.logger = logger
-    places = (0..<count).map { Place(name: "worker-\($0 + 1)", startAt: now) }
+    places = (0..<count).map { Place(number: $0 + 1, startAt: now) }
   }
 
   /// When `startDue` has something to start.
   var nextStart: ContinuousClock.Instant? {
     isStopping ? nil : places.lazy.filter { $0.process == nil }.map(\.startAt).min()
+  }
+
+  /// From now on there are to be so many, with so many threads each.
+  func set(count: Int, threads: Int, now: ContinuousClock.Instant) {
+    program.threads = threads
+    for index in places.indices { places[index].isSurplus = places[index].number > count }
+    places.removeAll { $0.isSurplus && $0.process == nil }
+    let known = Set(places.map(\.number))
+    places += (0..<count).map { $0 + 1 }.filter { !known.contains($0) }.map {
+      Place(number: $0, startAt: now)
+    }
+  }
+
+  /// Those that are to end when they have no job, because there are too many or they have another
+  /// number of threads than they should.
+  var leaving: Set<String> {
+    Set(
+      places.lazy.filter { place in
+        guard let process = place.process else { return false }
+        return place.isSurplus || place.isLetGo || process.threads != self.program.threads
+      }.map(\.name))
+  }
+
+  /// It was told to stop.
+  func letGo(_ name: String) {
+    if let index = places.firstIndex(where: { $0.name == name }) { places[index].isLetGo = true }
   }
 
   var isEmpty: Bool { places.allSatisfy { $0.process == nil } }
@@ -62,11 +99,12 @@ final class WorkerProcesses {
     for index in places.indices where places[index].process == nil && places[index].startAt <= now {
       do {
         let pid = try program.start(name: places[index].name, endpoint: endpoint)
-        places[index].process = (pid, now, false)
+        places[index].process = (pid, program.threads, now, false)
         logger.info(
           "worker started as process \(pid)", metadata: ["worker": "\(places[index].name)"])
       } catch {
-        logger.error("\(error)", metadata: ["worker": "\(places[index].name)"])
+        logger.log(
+          .workerNotStarted, "\(error)", metadata: ["worker": "\(places[index].name)"])
         postpone(index, now: now)
       }
     }
@@ -85,13 +123,18 @@ final class WorkerProcesses {
       ended.append(
         Ended(
           name: places[index].name, pid: process.pid, how: Self.describe(status),
-          isKilledFromOutside: isOutside))
+          isKilledFromOutside: isOutside, isLetGo: places[index].isLetGo && status == 0))
       places[index].process = nil
+      if places[index].isLetGo {
+        (places[index].isLetGo, places[index].startAt) = (false, now)
+        continue
+      }
       if now - process.started >= WorkerTimes.youth {
         places[index].pause = WorkerTimes.restartPauses.lowerBound
       }
       postpone(index, now: now)
     }
+    places.removeAll { $0.isSurplus && $0.process == nil }
     return ended
   }
 

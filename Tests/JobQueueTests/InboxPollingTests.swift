@@ -77,6 +77,22 @@ import Testing
     #expect(try ready(inbox, at: 61) == pair)
   }
 
+  @Test(
+    "another pause counts at once, and automatic looking is none where inotify tells everything")
+  func changedPolling() throws {
+    let inbox = try Inbox(
+      folder: folder.url, polling: .automatic, on: .local, clock: { start })
+    _ = try inbox.refresh(now: start)
+    #expect(inbox.nextDeadline == nil)
+    inbox.set(.every(.seconds(30)), now: start)
+    #expect(inbox.nextDeadline == start)
+    _ = try inbox.refresh(now: start)
+    #expect(inbox.nextDeadline == start + .seconds(30))
+    inbox.set(.automatic, now: start + .seconds(1))
+    _ = try inbox.refresh(now: start + .seconds(1))
+    #expect(inbox.nextDeadline == nil)
+  }
+
   @Test("a pair is found by looking, and ready once it rested")
   func found() throws {
     let inbox = try unwatched()

@@ -2,6 +2,7 @@ import EditSettings
 import Foundation
 import JobQueue
 import Messaging
+import ServiceConfiguration
 import Testing
 
 @Suite struct MessageCodingTests {
@@ -57,7 +58,7 @@ import Testing
       .watch(job: nil), .watch(job: Self.id), .unwatch, .cancel(job: Self.id),
       .retry(job: Self.id), .retry(job: Self.id, key: "k", priority: 3), .files(job: Self.id),
       .fetch(job: Self.id, file: "edited.mp4", offset: 3, length: 5),
-      .workers, .stats, .pause, .resume, .drain,
+      .workers, .stats, .config, .pause, .resume, .drain,
     ]
     try passes(requests.map { NamedRequest($0) } + requests.map { NamedRequest($0, id: "7é") })
     let worker = WorkerStatus(
@@ -78,6 +79,7 @@ import Testing
           version: "1", pid: 1, started: Self.time, mode: .paused, jobs: ["queued": 3],
           workers: [worker])),
       .workers([worker]), .stats(ServiceStatistics(store: statistics, uploads: 2, eventsMissed: 5)),
+      .config(ResolvedConfiguration().list(meanings: ["threads": "2"])),
       .upload("u", received: 0, credit: 5), .credit(upload: "u", received: 5, credit: 6),
       .abandoned, .watching, .unwatched, .event(Self.job), .event(Self.job, missed: 12),
       .files(job: Self.id, [ResultFile(name: "a", bytes: 3)]),

@@ -19,7 +19,7 @@ FRAME = 1 << 20
 GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + b"\0" + bytes(31)
 
 # Nothing here may change a job, should the daemon find it valid: so no cancel, retry, pause, resume or drain without a fault.
-REQUESTS = ["submit", "chunk", "abandon", "status", "list", "cancel", "retry", "watch", "unwatch", "files", "fetch", "workers", "stats"]
+REQUESTS = ["submit", "chunk", "abandon", "status", "list", "cancel", "retry", "watch", "unwatch", "files", "fetch", "workers", "stats", "config"]
 REPORTS = ["ready", "heartbeat", "progress", "checkpoint", "log", "done", "failed", "cancelled", "get", "put"]
 FIELDS = ["id", "job", "name", "key", "settings", "priority", "bytes", "path", "staged", "upload", "offset", "length", "file", "states",
           "limit", "order", "after", "before", "client", "pid", "threads", "spool", "progress", "figures", "error", "message", "level"]  # fmt: skip

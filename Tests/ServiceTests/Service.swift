@@ -11,16 +11,17 @@ final class Service {
   private let base = FileManager.default.temporaryDirectory.appending(
     path: "stemd-service-\(UUID().uuidString.prefix(8))")
   private var daemon = Process()
-  private let workers: Int
+  private let workers: Int?
   private let options: [String]
   private let environment: [String: String]
 
   /// - Parameters:
+  ///   - workers: As the option says; `nil` for what the configuration says.
   ///   - options: Further options of stemd.
   ///   - configuration: Its configuration file's content.
   ///   - environment: What stemd and its workers find in their environment besides this process's.
   init(
-    workers: Int = 1, options: [String] = [], configuration: String = "",
+    workers: Int? = 1, options: [String] = [], configuration: String = "",
     environment: [String: String] = [:]
   ) throws {
     self.workers = workers
@@ -54,9 +55,9 @@ final class Service {
     daemon.executableURL = Self.program("stemd")
     daemon.arguments =
       [
-        "--root", folders.root.path(percentEncoded: false), "--workers", "\(workers)", "--models",
+        "--root", folders.root.path(percentEncoded: false), "--models",
         Self.models.path(percentEncoded: false), "--config", configurationPath,
-      ] + options
+      ] + (workers.map { ["--workers", "\($0)"] } ?? []) + options
     daemon.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     if !FileManager.default.fileExists(atPath: logPath) {
       try Data().write(to: URL(filePath: logPath))
@@ -68,6 +69,9 @@ final class Service {
     try daemon.run()
     try eventually("stemd answers") { (try? self.status()) != nil }
   }
+
+  /// Sends the daemon a signal that does not end it.
+  func send(_ signal: Int32) { Glibc.kill(daemon.processIdentifier, signal) }
 
   func kill(daemonWith signal: Int32) {
     Glibc.kill(daemon.processIdentifier, signal)
@@ -83,7 +87,7 @@ final class Service {
   /// A place beside the root, gone with the test.
   func path(_ name: String) -> String { base.appending(path: name).path(percentEncoded: false) }
 
-  private var configurationPath: String { path("stemd.yaml") }
+  var configurationPath: String { path("stemd.yaml") }
   private var logPath: String { base.appending(path: "stemd.log").path(percentEncoded: false) }
 
   /// What the daemon has said so far.

@@ -22,7 +22,7 @@ public final class Inbox {
   static let watchPause = Duration.seconds(60)
 
   let folder: String
-  let polling: Polling
+  private(set) var polling: Polling
   let openWatch: (String) throws -> FolderWatch
   let clock: () -> ContinuousClock.Instant
   var watch: FolderWatch?
@@ -94,6 +94,13 @@ public final class Inbox {
 
   /// The pause between two looks through the folder; `nil` where inotify tells everything.
   var pause: Duration? { polling.pause(isWatched: watch != nil, on: fileSystem) }
+
+  /// From now on the folder is looked through as this says.
+  public func set(_ polling: Polling, now: ContinuousClock.Instant = .now) {
+    self.polling = polling
+    // A look says when the next one is due.
+    nextScan = now
+  }
 
   /// Readable when something happened in the folder; `nil` while there is no inotify.
   public var descriptor: Int32? { watch?.descriptor }

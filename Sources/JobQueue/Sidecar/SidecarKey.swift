@@ -39,32 +39,9 @@ enum SidecarKey: String, CaseIterable {
 
   static func unknown(_ key: String) -> SidecarError {
     let shown = key.count > 60 ? displayName(String(key.prefix(60))) + "…" : displayName(key)
-    let plain = key.prefix(60).lowercased().filter { $0.isLetter }
-    let nearest = allCases.map {
-      (key: $0, distance: editDistance(plain, $0.rawValue.filter { $0.isLetter }))
-    }.min {
-      $0.distance < $1.distance
-    }
     let suggestion =
-      nearest.flatMap { $0.distance <= 2 ? "did you mean '\($0.key.rawValue)'? " : nil } ?? ""
+      nearestName(to: key, among: allCases.map(\.rawValue)).map { "did you mean '\($0)'? " } ?? ""
     let all = allCases.map(\.rawValue).joined(separator: ", ")
     return SidecarError("unknown key '\(shown)': \(suggestion)A sidecar takes \(all)")
-  }
-
-  /// How many letters must be put in, taken out or replaced (Levenshtein).
-  private static func editDistance(_ from: String, _ to: String) -> Int {
-    let from = Array(from)
-    let to = Array(to)
-    var row = Array(0...to.count)
-    for i in from.indices {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for j in to.indices {
-        let substituted = diagonal + (from[i] == to[j] ? 0 : 1)
-        diagonal = row[j + 1]
-        row[j + 1] = min(substituted, row[j] + 1, diagonal + 1)
-      }
-    }
-    return row[to.count]
   }
 }

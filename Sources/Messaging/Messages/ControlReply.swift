@@ -1,6 +1,7 @@
 import EditSettings
 import Foundation
 import JobQueue
+import ServiceConfiguration
 
 /// What the daemon answers a client; Docs/protocol.md says what each means.
 public enum ControlReply: Sendable, Equatable {
@@ -10,6 +11,7 @@ public enum ControlReply: Sendable, Equatable {
   case daemon(DaemonStatus)
   case workers([WorkerStatus])
   case stats(ServiceStatistics)
+  case config([ConfigurationValue])
   case upload(String, received: Int, credit: Int)
   case credit(upload: String, received: Int, credit: Int)
   case abandoned
@@ -115,8 +117,8 @@ public struct NamedReply: Sendable, Equatable {
 
 extension NamedReply: Codable {
   private enum Kind: String, Codable {
-    case job, jobs, daemon, workers, stats, upload, credit, abandoned, watching, unwatched, event,
-      files, data, error
+    case job, jobs, daemon, workers, stats, config, upload, credit, abandoned, watching, unwatched,
+      event, files, data, error
   }
 
   public init(from decoder: any Decoder) throws {
@@ -138,6 +140,7 @@ extension NamedReply: Codable {
     case .daemon: reply = .daemon(try DaemonStatus(from: decoder))
     case .workers: reply = .workers(try fields.decode([WorkerStatus].self, forKey: .workers))
     case .stats: reply = .stats(try ServiceStatistics(from: decoder))
+    case .config: reply = .config(try fields.decode([ConfigurationValue].self, forKey: .values))
     case .upload:
       reply = .upload(
         try text(.upload), received: try number(.received), credit: try number(.credit))
@@ -181,6 +184,7 @@ extension NamedReply: Codable {
     case .daemon(let status): try status.encode(to: encoder)
     case .workers(let workers): try fields.encode(workers, forKey: .workers)
     case .stats(let statistics): try statistics.encode(to: encoder)
+    case .config(let values): try fields.encode(values, forKey: .values)
     case .upload(let upload, let received, let credit),
       .credit(let upload, let received, let credit):
       try fields.encode(upload, forKey: .upload)
@@ -214,6 +218,7 @@ extension NamedReply: Codable {
     case .daemon: .daemon
     case .workers: .workers
     case .stats: .stats
+    case .config: .config
     case .upload: .upload
     case .credit: .credit
     case .abandoned: .abandoned

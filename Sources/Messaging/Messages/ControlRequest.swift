@@ -17,7 +17,7 @@ public enum ControlRequest: Sendable, Equatable {
   case unwatch
   case files(job: JobID)
   case fetch(job: JobID, file: String, offset: Int, length: Int)
-  case workers, stats, pause, resume, drain
+  case workers, stats, config, pause, resume, drain
 }
 
 public struct SubmitRequest: Sendable, Equatable {
@@ -66,7 +66,7 @@ public struct NamedRequest: Sendable, Equatable {
 extension NamedRequest: Codable {
   private enum Kind: String {
     case submit, chunk, abandon, status, list, cancel, retry, watch, unwatch, files, fetch, workers,
-      stats, pause, resume, drain
+      stats, config, pause, resume, drain
   }
 
   public init(from decoder: any Decoder) throws {
@@ -105,6 +105,7 @@ extension NamedRequest: Codable {
         length: try fields.decode(Int.self, forKey: .length))
     case .workers: request = .workers
     case .stats: request = .stats
+    case .config: request = .config
     case .pause: request = .pause
     case .resume: request = .resume
     case .drain: request = .drain
@@ -148,6 +149,7 @@ extension NamedRequest: Codable {
       try fields.encode(length, forKey: .length)
     case .workers: try type(.workers)
     case .stats: try type(.stats)
+    case .config: try type(.config)
     case .pause: try type(.pause)
     case .resume: try type(.resume)
     case .drain: try type(.drain)

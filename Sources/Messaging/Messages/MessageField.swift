@@ -4,7 +4,7 @@ enum MessageField: String, CodingKey {
   case job, jobs, key, known, name, settings, priority, path, staged, bytes, upload, received,
     credit,
     offset, length, file, files, states, client, after, before, order, limit, more, lease, missed,
-    code, message, workers, version, pid, started, mode
+    code, message, workers, version, pid, started, mode, values
   case threads, spool, progress, level, figures, error, reason, attempt, model, limits, source,
     checkpoint
   case mayPass = "may_pass"
