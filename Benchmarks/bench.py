@@ -35,6 +35,7 @@ def options():
     add("--model", type=pathlib.Path, help="the model folder (default: the one in the folder)")
     add("--cases", nargs="+", metavar="GLOB", default=["*"], help="measure only these, such as 'unet/*' 'text*'")
     add("--runs", nargs="+", metavar="RUN", help="of a case's computations only these, such as stem")
+    add("--only", nargs="+", metavar="PROGRAM", choices=list(PROGRAMS), help="only these programs, such as 'ours full'")
     add("--rounds", type=int, help="how often each program is timed (default: 5; 2 with --quick; 0 with --check: errors alone)")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of every program")
     add("--quick", action="store_true", help="a small choice of cases, in minutes")
@@ -68,6 +69,8 @@ def cases_of(arguments):
         cases = [case for case in cases if case.runs]
         if not cases:
             sys.exit(f"none of these cases computes {' or '.join(arguments.runs)}")
+    if arguments.only:
+        cases = [dataclasses.replace(case, programs=tuple(name for name in case.programs if name in arguments.only)) for case in cases]
     if arguments.rounds:
         return cases
     # Whole edits are about times, and nothing is promised about OpenVINO's errors.
