@@ -1,8 +1,9 @@
 import CLibAV
 import Foundation
 
-/// Reads videos with libav, in this process. Strangers' files belong into `VideoProcess`.
-public enum VideoDecoder {
+/// Reads videos with libav, in this process. No program but the child may: strangers' files belong
+/// into `VideoProcess`.
+enum VideoDecoder {
   /// Reads the regular file behind `descriptor`, which stays open; nothing else is ever opened,
   /// whatever the file's contents name.
   ///
@@ -15,7 +16,7 @@ public enum VideoDecoder {
   /// same kind of processor.
   /// - Parameter name: the file's name, for messages only.
   /// - Throws: `VideoFileError`.
-  public static func decode(descriptor: Int32, name: String, options: DecodingOptions) throws
+  static func decode(descriptor: Int32, name: String, options: DecodingOptions) throws
     -> VideoClip
   {
     try naming(name) {

@@ -2,7 +2,7 @@ import CLibAV
 import Foundation
 
 /// Writes videos with libav, in this process.
-public enum VideoEncoder {
+enum VideoEncoder {
   /// Writes `clip` as H.264 in mp4 to the empty regular file behind `descriptor`, open for reading
   /// and writing. It stays open, and syncing it is the caller's business.
   ///
@@ -13,8 +13,7 @@ public enum VideoEncoder {
   /// bases that an mp4 file cannot hold (`VideoTiming.fittingMovie`). The same clip gives the same
   /// bytes.
   /// - Throws: `VideoFileError`; sides must be even, and frames at least one.
-  public static func encode(_ clip: VideoClip, descriptor: Int32, name: String = "the video") throws
-  {
+  static func encode(_ clip: VideoClip, descriptor: Int32, name: String = "the video") throws {
     try naming(name) {
       let fitting = try clip.readyForMovie()
       try LibAVLog.listening {
