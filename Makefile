@@ -31,7 +31,8 @@ PREFIX = /usr/local
 ZSH_COMPLETIONS = $(PREFIX)/share/zsh/site-functions
 
 # Programs that prove what the service promises; each also takes options: make chaos OPTIONS='--kills 500 --seed 7'
-PROOFS = chaos load latency hostile workers durability curve
+# shared_weights also takes a model of full size, such as that of `make bench`: OPTIONS='--model $(BENCH_FOLDER)/model'
+PROOFS = chaos load latency hostile workers durability curve shared_weights
 
 .PHONY: all build deps proof-deps demo test proofs $(PROOFS) full-disk bench format clean programs install uninstall deb
 
@@ -93,7 +94,8 @@ full-disk: build proof-deps
 # All of them, in a form that takes minutes; every one runs, whatever becomes of the others.
 proofs: build proof-deps
 	@broken=; \
-	for proof in "chaos --kills 30 --jobs 14" load "latency --pairs 10" "hostile --messages 20000" "workers --seconds 15" durability curve; do \
+	for proof in "chaos --kills 30 --jobs 14" load "latency --pairs 10" "hostile --messages 20000" "workers --seconds 15" durability curve \
+		"shared_weights --starts 5"; do \
 		set -- $$proof; proof=$$1; shift; \
 		$(PYTHON) Tests/Proofs/$$proof.py "$$@" || broken="$$broken $$proof"; \
 	done; \

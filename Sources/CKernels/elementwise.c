@@ -5,9 +5,10 @@
 #include "vector.h"
 
 // eˣ for sixteen floats, whatever the processor: 2ᶠ by its series, and the exponent put where a float has it. Below -87
-// it is e⁻⁸⁷, which nothing here tells from nothing; a NaN stays one.
+// it is e⁻⁸⁷, which nothing here tells from nothing, and above 87 infinite; a NaN stays one.
 static inline __attribute__((always_inline)) void exponential(const floats *x, floats *result) {
   floats t = *x * 1.44269504f;
+  const ints isHuge = t > 126.0f;
   t = __builtin_elementwise_max(t, (floats){0} - 125.0f);
   t = __builtin_elementwise_min(t, (floats){0} + 126.0f);
   // Adding 1.5 · 2²³ rounds to a whole number.
@@ -20,8 +21,8 @@ static inline __attribute__((always_inline)) void exponential(const floats *x, f
   p = p * f + 6.9314718e-1f;
   p = p * f + 1.0f;
   const ints exponent = ((ints)shifted - (ints)((floats){0} + 12582912.0f)) << 23;
-  const ints isNumber = *x == *x;
-  *result = (floats)((((ints)p + exponent) & isNumber) | ((ints)*x & ~isNumber));
+  const ints isNumber = *x == *x, infinity = (ints)((floats){0} + INFINITY);
+  *result = (floats)((((ints)p + exponent) & isNumber & ~isHuge) | (infinity & isHuge) | ((ints)*x & ~isNumber));
 }
 
 PORTABLE void kernels_to_bfloat16(const float *from, uint16_t *to, long count) {

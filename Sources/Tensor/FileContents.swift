@@ -6,6 +6,10 @@ class FileContents: @unchecked Sendable {
   let count: Int
 
   init(bytes: UnsafeRawPointer, count: Int) { (self.bytes, self.count) = (bytes, count) }
+
+  /// Gives the pages of some bytes back to the system where it can have them again: those of a file
+  /// in memory stay.
+  func forget(_ range: Range<Int>) {}
 }
 
 /// A file mapped read-only: all processes share one copy in memory. Whoever cuts it short kills
@@ -26,6 +30,13 @@ final class MappedFile: FileContents, @unchecked Sendable {
       throw WeightsError("\(path) cannot be mapped: \(String(cString: strerror(errno)))")
     }
     super.init(bytes: UnsafeRawPointer(mapping), count: count)
+  }
+
+  override func forget(_ range: Range<Int>) {
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let start = range.lowerBound / page * page
+    madvise(
+      UnsafeMutableRawPointer(mutating: bytes + start), range.upperBound - start, MADV_DONTNEED)
   }
 
   deinit { munmap(UnsafeMutableRawPointer(mutating: bytes), count) }

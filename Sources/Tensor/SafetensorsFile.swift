@@ -87,6 +87,8 @@ public final class SafetensorsFile: @unchecked Sendable {
         type: type, shape: shape, range: (start + offsets[0])..<(start + offsets[1]))
     }
     self.entries = entries
+    // A header is read once, and a worker would keep its pages for days.
+    contents.forget(0..<start)
     metadata = (json["__metadata__"] as? [String: String]) ?? [:]
   }
 
@@ -121,17 +123,15 @@ public final class SafetensorsFile: @unchecked Sendable {
       }
       hash.update("\(name) \(entry.type) \(entry.shape) \(entry.range) \(sums)")
     }
+    // The system maps a few pages around the one that is read, also before the first tensor.
+    contents.forget(0..<headerBytes)
     return hash.finish()
   }
 
   /// Gives a tensor's pages back to the system, which reads them again should they be needed.
   func forget(_ name: String) {
-    guard let range = entries[name]?.range, contents is MappedFile else { return }
-    let page = 1 << 12
-    let start = range.lowerBound / page * page
-    madvise(
-      UnsafeMutableRawPointer(mutating: contents.bytes + start), range.upperBound - start,
-      MADV_DONTNEED)
+    guard let range = entries[name]?.range else { return }
+    contents.forget(range)
   }
 
   /// Feeds what tells this file from others to a hash without reading all of it: its size, its

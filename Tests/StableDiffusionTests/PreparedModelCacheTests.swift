@@ -84,6 +84,42 @@ import Testing
     #expect(!last.isPrepared)
   }
 
+  /// Of this process's mappings of all files below the cache's folder, in bytes.
+  private func resident() throws -> Int {
+    var bytes = 0
+    var isOurs = false
+    // As a whole file it would be read to the end of its first page only.
+    let smaps = try #require(try FileHandle(forReadingAtPath: "/proc/self/smaps")?.readToEnd())
+    for line in String(decoding: smaps, as: UTF8.self).split(separator: "\n") {
+      let words = line.split(separator: " ")
+      if words.count >= 5 {
+        isOurs = line.contains(folder)
+      } else if isOurs, words[0] == "Rss:", let count = Int(words[1]) {
+        bytes += count << 10
+      }
+    }
+    return bytes
+  }
+
+  @Test("of a mapped file, no more stays in memory than the weights")
+  func headers() throws {
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    _ = try open()
+    let opened = try open()
+    var weightBytes = 0
+    for name in try weights() {
+      let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: "\(folder)/\(name)"))
+      let header = try #require(try file.read(upToCount: 8)).withUnsafeBytes {
+        Int($0.loadUnaligned(as: UInt64.self))
+      }
+      #expect(header + 8 == 1 << 20)
+      weightBytes += Int(try file.seekToEnd()) - header - 8
+    }
+    let found = try withExtendedLifetime(opened) { try resident() }
+    #expect(!opened.isPrepared && found > 0)
+    #expect(found <= weightBytes, "\(found) bytes of \(weightBytes) of weights")
+  }
+
   @Test("of several that need a model at once, one prepares it")
   func together() async throws {
     defer { try? FileManager.default.removeItem(atPath: folder) }

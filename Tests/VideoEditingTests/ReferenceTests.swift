@@ -14,12 +14,19 @@ enum TinyWorld {
 }
 
 @Suite struct ReferenceTests {
+  /// Those that this processor can compute in.
+  private static let precisions: [Precision] =
+    Precision.isMixedSupported ? [.full, .mixed] : [.full]
+
   /// Five frames of 104x72: nothing is square, even or a whole group.
-  @Test("every component, inversion and TokenFlow agree with PyTorch and diffusers")
-  func everythingAgrees() throws {
+  @Test(
+    "every component, inversion and TokenFlow agree with PyTorch and diffusers",
+    arguments: precisions)
+  func everythingAgrees(precision: Precision) throws {
     var names: [String] = []
     let passed = try Verification(
-      model: TinyWorld.model.get(), golden: SafetensorsFile(TinyWorld.golden)
+      model: StableDiffusionModel(folder: TinyWorld.folder, precision: precision),
+      golden: SafetensorsFile(TinyWorld.golden)
     ).run { outcome in
       switch outcome {
       case .compared(let row):
@@ -32,6 +39,22 @@ enum TinyWorld {
     }
     #expect(passed)
     #expect(names.count == 18)
+  }
+
+  @Test(
+    "a model of which one weight was damaged does not pass, in either precision",
+    arguments: precisions)
+  func damagedWeight(precision: Precision) throws {
+    let model = try DamagedModel(
+      "unet/diffusion_pytorch_model.safetensors", tensor: "conv_in.weight")
+    var failed: [String] = []
+    let passed = try Verification(
+      model: StableDiffusionModel(folder: model.folder, precision: precision),
+      golden: SafetensorsFile(TinyWorld.golden)
+    ).run { if case .compared(let row) = $0, !row.passes { failed.append(row.name) } }
+    #expect(!passed)
+    #expect(failed.contains("unet.output"))
+    #expect(!failed.contains { $0.hasPrefix("vae.") || $0.hasPrefix("text.") })
   }
 
   @Test("verification fails where one number of a component is another")
@@ -106,13 +129,35 @@ private final class GoldenCopy {
 
   /// Sets a tensor's first number.
   func overwrite(_ name: String, with value: Float) throws {
-    let length = Int(bytes.prefix(8).withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) })
-    let header = try JSONSerialization.jsonObject(with: bytes[8..<8 + length]) as? [String: Any]
-    let entry = try #require(header?[name] as? [String: Any])
-    let start = 8 + length + (try #require(entry["data_offsets"] as? [Int]))[0]
+    let start = try offset(of: name, in: bytes)
     withUnsafeBytes(of: value.bitPattern.littleEndian) {
       bytes.replaceSubrange(start..<start + 4, with: $0)
     }
     try bytes.write(to: url)
   }
+}
+
+/// The model, but for three bits in the exponent of a tensor's first number, one of 16 bits: a
+/// hundredth becomes about one.
+private final class DamagedModel {
+  let folder = FileManager.default.temporaryDirectory.appending(path: "model-\(UUID().uuidString)")
+
+  init(_ file: String, tensor: String) throws {
+    let manager = FileManager.default
+    try manager.copyItem(at: TinyWorld.folder, to: folder)
+    let url = folder.appending(path: file)
+    var bytes = try Data(contentsOf: url)
+    bytes[try offset(of: tensor, in: bytes) + 1] ^= 0x1c
+    try bytes.write(to: url)
+  }
+
+  deinit { try? FileManager.default.removeItem(at: folder) }
+}
+
+/// Where a tensor begins in a safetensors file.
+private func offset(of tensor: String, in bytes: Data) throws -> Int {
+  let length = Int(bytes.prefix(8).withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) })
+  let header = try JSONSerialization.jsonObject(with: bytes[8..<8 + length]) as? [String: Any]
+  let entry = try #require(header?[tensor] as? [String: Any])
+  return 8 + length + (try #require(entry["data_offsets"] as? [Int]))[0]
 }

@@ -76,7 +76,7 @@ void kernels_winograd_output(
 
 /// Rows of 32-bit floats to rows of bf16, rounded to nearest even.
 void kernels_to_bfloat16(const float *from, uint16_t *to, long count);
-/// to = x · scale + shift for rows of channels, then x · sigmoid(x) where `silu`.
+/// to = x · scale + shift for rows of channels, then x · sigmoid(x) where `silu`; of minus infinity that is no number.
 void kernels_scale_shift(
     const float *from, float *to, long rows, long channels, const float *scale, const float *shift, bool silu);
 /// Adds each channel's differences to `origin` to `sums`, and their squares to `squares`.

@@ -86,37 +86,78 @@ public struct Verification {
     }
   }
 
+  /// The tolerance of the model's precision.
+  ///
+  /// In mixed precision the factors of the UNet's and autoencoder's products are bf16, whose eight
+  /// bits of significand leave each an error of up to 2⁻⁹ = 2e-3: some hundred times what full
+  /// precision gives, however well it is computed. `mixed` is about three times what was measured, so
+  /// that another order of summation passes and a wrong number does not: on `Models/tiny-world`,
+  /// and for one pass of the UNet on one of Stable Diffusion 1.5's size, which has more layers
+  /// (4.6e-3 instead of 1e-3). What depends on no such product has one tolerance.
+  private func within(_ full: Double, mixed: Double) -> Double {
+    switch model.precision {
+    case .full: full
+    case .mixed: mixed
+    }
+  }
+
   private var checks: [Check] {
     [
       Check([("text.input_ids", 0)], rank: 2) { [try tokenIds()] },
       Check([("text.hidden", 1e-5)], rank: 3) { [try hiddenStates()] },
-      Check([("vae.mean", 1e-4)], rank: 4) {
+      Check([("vae.mean", within(1e-4, mixed: 8e-3))], rank: 4) {
         let images = try golden.pictures(
           "vae.image", channels: 3, multipleOf: model.autoencoder.scale)
         return [try model.autoencoder.encode(images).channelsFirst()]
       },
-      Check([("vae.decoded", 1e-4)], rank: 4) {
+      Check([("vae.decoded", within(1e-4, mixed: 3e-3))], rank: 4) {
         let latents = try golden.pictures("vae.mean", channels: model.autoencoder.latentChannels)
         return [try model.autoencoder.decode(latents).channelsFirst()]
       },
-      Check([("unet.output", 1e-4)], rank: 4) { [try unetOutput(PlainProcessor())] },
-      Check([("st.unet_output", 1e-4)], rank: 4) { [try unetOutput(SpatialTemporalAttention())] },
-      Check([("stem.unet_output", 3e-3)], rank: 4) { [try unetOutput(stemAttention())] },
+      Check([("unet.output", within(1e-4, mixed: 1e-2))], rank: 4) {
+        [try unetOutput(PlainProcessor())]
+      },
+      Check([("st.unet_output", within(1e-4, mixed: 1e-2))], rank: 4) {
+        [try unetOutput(SpatialTemporalAttention())]
+      },
+      Check([("stem.unet_output", within(3e-3, mixed: 1e-2))], rank: 4) {
+        [try unetOutput(stemAttention())]
+      },
       Check([("ddim.timesteps", 0)], rank: 1) {
         let steps = try golden.shape("ddim.timesteps", [.any])[0]
         return [Tensor(try model.scheduler.timesteps(steps).map(Float.init), shape: [steps])]
       },
-      Check([("ddim.inverted", 3e-4), ("ddim.reconstructed", 3e-4)], rank: 4) {
+      Check(
+        [
+          ("ddim.inverted", within(3e-4, mixed: 6e-3)),
+          ("ddim.reconstructed", within(3e-4, mixed: 4e-3)),
+        ], rank: 4
+      ) {
         try invertedAndReconstructed(PlainProcessor())
       },
-      Check([("st.inverted", 3e-4), ("st.reconstructed", 3e-4)], rank: 4) {
+      Check(
+        [
+          ("st.inverted", within(3e-4, mixed: 6e-3)),
+          ("st.reconstructed", within(3e-4, mixed: 4e-3)),
+        ], rank: 4
+      ) {
         try invertedAndReconstructed(SpatialTemporalAttention())
       },
       Check([("stem.key_bases", 1e-4), ("stem.value_bases", 1e-4)], rank: 3) { try emBases() },
-      Check([("stem.inverted", 1e-2), ("stem.reconstructed", 1e-2)], rank: 4) {
+      Check(
+        [
+          ("stem.inverted", within(1e-2, mixed: 5e-2)),
+          ("stem.reconstructed", within(1e-2, mixed: 5e-2)),
+        ], rank: 4
+      ) {
         try invertedAndReconstructed(stemAttention())
       },
-      Check([("tokenflow.first", 1e-2), ("tokenflow.edited", 1e-2)], rank: 4) { try tokenFlow() },
+      Check(
+        [
+          ("tokenflow.first", within(1e-2, mixed: 3e-2)),
+          ("tokenflow.edited", within(1e-2, mixed: 3e-2)),
+        ], rank: 4
+      ) { try tokenFlow() },
     ]
   }
 
