@@ -6,8 +6,13 @@ public struct TerminalLogHandler: LogHandler {
   public var metadata: Logger.Metadata
   public var logLevel: Logger.Level
   private let program: String
+  private let descriptor: Int32
 
-  public init(program: String, logLevel: Logger.Level = .info, metadata: Logger.Metadata = [:]) {
+  public init(
+    program: String, logLevel: Logger.Level = .info, metadata: Logger.Metadata = [:],
+    descriptor: Int32 = STDERR_FILENO
+  ) {
+    self.descriptor = descriptor
     self.program = program
     self.logLevel = logLevel
     self.metadata = metadata
@@ -20,11 +25,11 @@ public struct TerminalLogHandler: LogHandler {
 
   public func log(event: LogEvent) {
     var bytes = Array(
-      (line(for: event, time: time(nil), coloured: isatty(STDERR_FILENO) == 1) + "\n").utf8)[...]
+      (line(for: event, time: time(nil), coloured: isatty(descriptor) == 1) + "\n").utf8)[...]
     // One write a line wherever the system lets it be, so that the lines of two processes on one
     // terminal do not mix.
     while !bytes.isEmpty {
-      let written = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      let written = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
       if written > 0 {
         bytes = bytes.dropFirst(written)
       } else if errno != EINTR {
