@@ -72,6 +72,6 @@ import Testing
       fields.first { $0.name == "MESSAGE_ID" }?.value == "6aead7ba7271408f899d74ca4377104a")
     #expect(fields.first { $0.name == "PRIORITY" }?.value == "4")
     let text = TerminalLogHandler(program: "stemd").line(for: event, time: 0, coloured: false)
-    #expect(text.hasSuffix("warning stemd: it died worker=worker-1"))
+    #expect(text.hasSuffix("warning stemd: it died [worker-1]"))
   }
 }
