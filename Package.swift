@@ -131,8 +131,8 @@ let package = Package(
     .testTarget(
       name: "ServiceTests",
       dependencies: [
-        "JobQueue", "Messaging", "ServiceConfiguration", "VideoFile", "stemd", "stem-worker",
-        "stemctl", "confinement-probe",
+        "JobQueue", "Journal", "Messaging", "ServiceConfiguration", "VideoFile", "stemd",
+        "stem-worker", "stemctl", "confinement-probe",
       ]),
   ],
   swiftLanguageModes: [.v6]
