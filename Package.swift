@@ -53,7 +53,7 @@ let package = Package(
     .target(
       name: "ClipEdit",
       dependencies: ["VideoEditing", "VideoFile", "StableDiffusion", "Tensor", "EditSettings"]),
-    .target(name: "Journal", dependencies: ["CSystemd", logging]),
+    .target(name: "Journal", dependencies: ["CLinux", "CSystemd", logging]),
     .target(
       name: "JobQueue",
       dependencies: [
@@ -120,16 +120,19 @@ let package = Package(
       name: "MessagingTests",
       dependencies: [
         "Messaging", "Journal", "ServiceConfiguration", "stemd", "stem-worker", "stemctl",
-        "echo-router", logging,
+        "echo-router", "last-words", logging,
       ]),
     // A program for the tests: a socket in a process that may die.
     .executableTarget(
       name: "echo-router", dependencies: ["Messaging", "CLinux"], path: "Tests/EchoRouter"),
+    // Another one: says what libraries say, and crashes.
+    .executableTarget(
+      name: "last-words", dependencies: ["Journal", logging], path: "Tests/LastWords"),
     .testTarget(
       name: "ServiceTests",
       dependencies: [
-        "JobQueue", "Messaging", "ServiceConfiguration", "VideoFile", "stemd", "stem-worker",
-        "stemctl", "confinement-probe",
+        "JobQueue", "Journal", "Messaging", "ServiceConfiguration", "VideoFile", "stemd",
+        "stem-worker", "stemctl", "confinement-probe",
       ]),
   ],
   swiftLanguageModes: [.v6]

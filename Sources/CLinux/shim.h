@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <stdio.h>
 #include <spawn.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -33,6 +34,8 @@ static inline int stem_set_resource_limit(int resource, unsigned long soft, unsi
 }
 // The effective user of the calling thread alone; the C library's own changes that of all threads.
 static inline long stem_set_thread_user(unsigned int user) { return syscall(SYS_setresuid, -1, user, -1); }
+// Its stream is a variable, which Swift lets nobody share.
+static inline void stem_buffer_standard_output_by_line(void) { setvbuf(stdout, 0, _IOLBF, 0); }
 // Opens what lies below a folder without following a link or leaving it.
 static inline int stem_openat2_beneath(int folder, const char *path, int flags) {
     struct open_how how = {.flags = (unsigned long long)flags, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};

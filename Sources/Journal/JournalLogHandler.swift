@@ -8,10 +8,15 @@ public struct JournalLogHandler: LogHandler {
   public var metadata: Logger.Metadata = [:]
   public var logLevel: Logger.Level
   private let program: String
+  /// For lines that the journal does not take.
+  private let text: TerminalLogHandler
 
-  public init(program: String, logLevel: Logger.Level = .info) {
+  public init(
+    program: String, logLevel: Logger.Level = .info, otherwise text: TerminalLogHandler? = nil
+  ) {
     self.program = program
     self.logLevel = logLevel
+    self.text = text ?? TerminalLogHandler(program: program, logLevel: logLevel)
   }
 
   public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -32,7 +37,9 @@ public struct JournalLogHandler: LogHandler {
       return sd_journal_sendv(vectors, Int32(vectors.count))
     }
     if sent < 0 {
-      TerminalLogHandler(program: program, logLevel: logLevel, metadata: metadata).log(event: event)
+      var text = text
+      text.metadata = metadata
+      text.log(event: event)
     }
   }
 

@@ -2,8 +2,8 @@ import Foundation
 
 /// Whether a descriptor is the stream that systemd connected to the journal.
 enum JournalStream {
-  static var isStandardError: Bool {
-    matches(ProcessInfo.processInfo.environment["JOURNAL_STREAM"], descriptor: STDERR_FILENO)
+  static func leads(from descriptor: Int32) -> Bool {
+    matches(ProcessInfo.processInfo.environment["JOURNAL_STREAM"], descriptor: descriptor)
   }
 
   /// `variable` is `$JOURNAL_STREAM`, `DEVICE:INODE` in decimal. The variable alone proves nothing:

@@ -81,14 +81,24 @@ struct StemWorker: ParsableCommand {
       var none = sigset_t()
       sigemptyset(&none)
       sigprocmask(SIG_SETMASK, &none, nil)
-      try ParentDeath.follow(expected: parent)
       // A decoder that died in the middle shows as an error where it is written to, not as this
       // process's death.
       signal(SIGPIPE, SIG_IGN)
-      bootstrapLogging(program: "stem-worker")
+      let stray = StrayOutput()
+      bootstrapLogging(program: "stem-worker", standardError: stray.standardError)
       var logger = Logger(label: "stem-worker")
       logger[metadataKey: "worker"] = "\(name)"
+      do {
+        try work(logger, stray)
+      } catch {
+        logger.critical("\(error)")
+        throw ExitCode.failure
+      }
+    }
 
+    /// Returns when the daemon says stop.
+    private func work(_ logger: Logger, _ stray: StrayOutput) throws {
+      try ParentDeath.follow(expected: parent)
       let seesSpool = sharedSpool.map { $0 == .sharedSpool } ?? endpoint.hasPrefix("ipc://")
       // Before a predecessor of this name would be taken over.
       let scratch = seesSpool ? nil : try scratchFolder()
@@ -100,7 +110,7 @@ struct StemWorker: ParsableCommand {
       let connection = try WorkerConnection(
         endpoint: endpoint, security: address.security, name: name,
         threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, spool: seesSpool,
-        note: { [logger] level, text in
+        note: { level, text in
           logger.log(level: Logger.Level(level), "\(text)", metadata: jobAtHand.metadata)
         },
         onStop: {
@@ -116,6 +126,9 @@ struct StemWorker: ParsableCommand {
           models: ModelFolders(
             path: models ?? ModelFolders.defaultPath(), defaultName: ModelFolders.ownModel),
           cacheBytes: 10 << 30)
+      }
+      stray.divert { line in
+        logger.notice("\(line)", metadata: jobAtHand.latestMetadata)
       }
       WorkerLoop(
         connection: connection,

@@ -11,8 +11,8 @@ struct WorkerLoop {
   /// Returns when the daemon says stop.
   func run() {
     while let assignment = connection.nextAssignment() {
-      jobAtHand.set(assignment.job)
-      defer { jobAtHand.set(nil) }
+      jobAtHand.begin(assignment.job)
+      defer { jobAtHand.end() }
       connection.send(outcome(of: assignment))
     }
   }
@@ -30,6 +30,7 @@ struct WorkerLoop {
             connection.send(.log(job: job, level: level, message: Self.shortened(line)))
           },
           progress: { progress in
+            jobAtHand.reach(progress.stage)
             try cancellation.check()
             if throttle.passes(progress, at: .now) {
               connection.send(.progress(job: job, progress))

@@ -1,5 +1,6 @@
 import Foundation
 import JobQueue
+import Journal
 import Logging
 import Messaging
 
@@ -84,6 +85,10 @@ extension Daemon {
         return ended(.attemptFailed("\(error)", sentence: { "\(error) (tried \($0) times)" }))
       }
     } catch {
+      // The sender's is the sender's affair; the default is the operator's.
+      if settings.model == nil {
+        logger.log(.modelMissing, "\(error)", metadata: fields(of: job))
+      }
       return ended(.failed("\(error)"))
     }
     var assignment = Assignment(

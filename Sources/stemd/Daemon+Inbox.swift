@@ -7,10 +7,14 @@ import Messaging
 extension Daemon {
   func take(_ findings: InboxFindings, from inbox: Inbox) {
     for notice in findings.notices {
-      let level: Logger.Level = [.lone, .leftOut].contains(notice.kind) ? .notice : .warning
-      logger.log(
-        .inboxNotice, level: level, "inbox: \(notice.message)",
-        metadata: ["clip": "\(notice.name)"])
+      switch notice.kind {
+      case .lone, .ambiguous, .notAFile, .unreadable, .badName:
+        logger.log(
+          .inboxNotice, level: notice.kind == .lone ? .notice : .warning,
+          "inbox: \(notice.message)", metadata: ["clip": "\(notice.name)"])
+      case .folder: logger.warning("inbox: \(notice.message)")
+      case .leftOut: logger.notice("inbox: \(notice.message)")
+      }
     }
     readyClips += findings.ready
     for sidecar in findings.lateSidecars { join(sidecar, hasWaited: false, from: inbox) }

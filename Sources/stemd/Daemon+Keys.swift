@@ -56,3 +56,12 @@ extension Daemon {
     connectionsRefused = refused
   }
 }
+
+extension Authenticator.Refusal {
+  /// `ADDRESS`, and `KEY` of one that proved to have one.
+  var fields: Logger.Metadata {
+    var fields: Logger.Metadata = ["address": "\(displayName(address))"]
+    if let publicKey { fields["key"] = "\(publicKey)" }
+    return fields
+  }
+}

@@ -10,7 +10,7 @@ extension Daemon {
   func workerProcessEnded(_ ended: WorkerProcesses.Ended) {
     let job = workers[ended.name]?.work?.assignment.job
     log(
-      ended.isLetGo ? nil : .workerDied, ended.isLetGo ? .info : .warning,
+      ended.isExpected ? nil : .workerDied, ended.isExpected ? .info : .warning,
       "worker process \(ended.pid) \(ended.how)",
       (job.map { fields(of: $0) } ?? [:]).merging(["worker": "\(ended.name)"]) { $1 })
     if let worker = workers[ended.name], worker.pid == ended.pid {

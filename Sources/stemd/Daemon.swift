@@ -119,7 +119,7 @@ final class Daemon {
       complaints.log(
         .keyRefused,
         "a connection from \(displayName(refusal.address)) is refused: \(refusal.reason)",
-        to: logger, now: .now)
+        to: logger, metadata: refusal.fields, now: .now)
     }
     controlSockets = [control] + (remote?.control.map { [$0] } ?? [])
     workerSockets = [local] + (remote?.workers.map { [$0] } ?? [])

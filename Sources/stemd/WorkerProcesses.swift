@@ -25,8 +25,8 @@ final class WorkerProcesses {
     var how: String
     /// Somebody else killed it: neither this daemon nor the kernel for want of memory.
     var isKilledFromOutside: Bool
-    /// It was told to, and left in peace.
-    var isLetGo: Bool
+    /// It was told to, and left in peace; or it was killed by this daemon, which said why.
+    var isExpected: Bool
   }
 
   private var program: WorkerProgram
@@ -123,7 +123,8 @@ final class WorkerProcesses {
       ended.append(
         Ended(
           name: places[index].name, pid: process.pid, how: Self.describe(status),
-          isKilledFromOutside: isOutside, isLetGo: places[index].isLetGo && status == 0))
+          isKilledFromOutside: isOutside,
+          isExpected: process.isKilled || places[index].isLetGo && status == 0))
       places[index].process = nil
       if places[index].isLetGo {
         (places[index].isLetGo, places[index].startAt) = (false, now)

@@ -11,17 +11,18 @@ import Testing
     var text = ""
   }
 
+  private static func file(_ path: String) -> URL {
+    URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../" + path)
+  }
+
   /// The catalog that is installed for journalctl, by the format's own rules.
   let entries: [Entry]
 
   init() throws {
-    let file = URL(filePath: #filePath).deletingLastPathComponent().appending(
-      path: "../../systemd/stemd.catalog")
     var entries: [Entry] = []
     var isInHeaders = false
-    for line in try String(contentsOf: file, encoding: .utf8).split(
-      separator: "\n", omittingEmptySubsequences: false)
-    {
+    let text = try String(contentsOf: Self.file("systemd/stemd.catalog"), encoding: .utf8)
+    for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
       if line.hasPrefix("#") { continue }
       if line.hasPrefix("-- ") {
         entries.append(Entry(id: String(line.dropFirst(3))))
@@ -61,6 +62,52 @@ import Testing
     }
   }
 
+  static let journalctl = "/usr/bin/journalctl"
+
+  @Test(
+    "journalctl takes the catalog", .enabled(if: access(journalctl, X_OK) == 0, "needs journalctl"))
+  func compiles() throws {
+    let root = try TemporaryFolder()
+    for folder in ["usr/lib/systemd/catalog", "var/lib/systemd/catalog"] {
+      try FileManager.default.createDirectory(
+        atPath: root.path(folder), withIntermediateDirectories: true)
+    }
+    try FileManager.default.copyItem(
+      atPath: Self.file("systemd/stemd.catalog").path(percentEncoded: false),
+      toPath: root.path("usr/lib/systemd/catalog/stemd.catalog"))
+    func run(_ option: String) throws -> String {
+      let process = Process()
+      process.executableURL = URL(filePath: Self.journalctl)
+      process.arguments = ["--root=" + root.path(""), option]
+      let output = Pipe()
+      process.standardOutput = output
+      process.standardError = output
+      try process.run()
+      let text = String(
+        decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+      process.waitUntilExit()
+      #expect(process.terminationStatus == 0, "\(text)")
+      return text
+    }
+    #expect(try run("--update-catalog") == "")
+    let listed = try run("--list-catalog").split(separator: "\n").map { $0.prefix(32) }
+    #expect(listed.sorted() == JournalEvent.allCases.map { $0.rawValue[...] }.sorted())
+    let dumped = try run("--dump-catalog")
+    for entry in entries {
+      #expect(dumped.contains(entry.text.trimmingCharacters(in: .newlines)))
+    }
+  }
+
+  @Test("the documentation lists every event with its id and priority")
+  func documented() throws {
+    let page = try String(contentsOf: Self.file("Docs/journal.md"), encoding: .utf8)
+    let rows = page.matches(of: /\| `([a-z0-9]{32})` \| ([a-z]+) \|/).map {
+      [String($0.1), String($0.2)]
+    }
+    let events = JournalEvent.allCases.map { [$0.rawValue, "\($0.level)"] }
+    #expect(rows.sorted { $0[0] < $1[0] } == events.sorted { $0[0] < $1[0] })
+  }
+
   @Test("an event's line has its id in the journal, and not on a terminal")
   func line() {
     let event = LogEvent(
@@ -72,6 +119,6 @@ import Testing
       fields.first { $0.name == "MESSAGE_ID" }?.value == "6aead7ba7271408f899d74ca4377104a")
     #expect(fields.first { $0.name == "PRIORITY" }?.value == "4")
     let text = TerminalLogHandler(program: "stemd").line(for: event, time: 0, coloured: false)
-    #expect(text.hasSuffix("warning stemd: it died worker=worker-1"))
+    #expect(text.hasSuffix("warning stemd: it died [worker-1]"))
   }
 }

@@ -47,7 +47,7 @@ import Testing
     #expect(fields.filter { $0.name == "PRIORITY" }.map(\.value) == ["6"])
   }
 
-  @Test("a line for a person has time, level, program, message and metadata")
+  @Test("a line for a person has time, level, program, message and, briefly, what it is about")
   func line() {
     let handler = TerminalLogHandler(program: "stemd", metadata: ["job": "j1"])
     var time = time_t(1_738_326_896)
@@ -56,7 +56,23 @@ import Testing
     let line = handler.line(
       for: event(.notice, "it began", ["clip": "a b.mp4"]), time: time, coloured: true)
     let clock = String(format: "%02d:%02d:56", local.tm_hour, local.tm_min)
-    #expect(line == "\(clock) notice stemd: it began clip=“a b.mp4” job=j1")
+    #expect(line == "\(clock) notice stemd: it began [job j1 · a b.mp4]")
+  }
+
+  @Test("a line for a person does not say twice what its message says, nor what programs ask for")
+  func brevity() {
+    let handler = TerminalLogHandler(program: "stemd", metadata: ["worker": "worker-1"])
+    func ending(_ message: String, _ metadata: Logger.Metadata) -> String {
+      let line = handler.line(for: event(.info, message, metadata), time: 0, coloured: false)
+      return String(line.drop { $0 != "i" })
+    }
+    #expect(
+      ending("given to worker-1", ["job": "j1", "client": "user:ada", "stage": "edit"])
+        == "info stemd: given to worker-1 [job j1]")
+    #expect(
+      ending("it ended", ["attempt": "2", "job": "j1", "clip": "c.mp4"])
+        == "info stemd: it ended [job j1 · c.mp4 · worker-1 · attempt 2]")
+    #expect(ending("worker-1 has ended", [:]) == "info stemd: worker-1 has ended")
   }
 
   @Test("warnings and errors are coloured on a terminal only")
@@ -77,7 +93,7 @@ import Testing
     let line = handler.line(for: hostile, time: 0, coloured: false)
     #expect(
       line.hasSuffix(
-        #"info stemd: saw \u{1B}[2J\n12:00:00 error stemd: fake clip=a\r\u{202E}b\u{9B}"#))
+        #"info stemd: saw \u{1B}[2J\n12:00:00 error stemd: fake [a\r\u{202E}b\u{9B}]"#))
     #expect("ein Fuchs 🦊 é 👩‍👩‍👧".escapingControlCharacters() == "ein Fuchs 🦊 é 👩‍👩‍👧")
     #expect("a\nb\t".escapingControlCharacters(keepingNewlines: true) == "a\nb\\t")
   }

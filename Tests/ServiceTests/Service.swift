@@ -14,18 +14,21 @@ final class Service {
   private let workers: Int?
   private let options: [String]
   private let environment: [String: String]
+  private let journal: JournalSocket?
 
   /// - Parameters:
   ///   - workers: As the option says; `nil` for what the configuration says.
   ///   - options: Further options of stemd.
   ///   - configuration: Its configuration file's content.
   ///   - environment: What stemd and its workers find in their environment besides this process's.
+  ///   - journal: Gets what they log, as if systemd had started them.
   init(
     workers: Int? = 1, options: [String] = [], configuration: String = "",
-    environment: [String: String] = [:]
+    environment: [String: String] = [:], journal: JournalSocket? = nil
   ) throws {
     self.workers = workers
     self.environment = environment
+    self.journal = journal
     self.options = options
     folders = SpoolFolders(root: base.appending(path: "root"))
     try FileManager.default.createDirectory(at: base, withIntermediateDirectories: true)
@@ -52,10 +55,11 @@ final class Service {
 
   func start() throws {
     daemon = Process()
-    daemon.executableURL = Self.program("stemd")
+    daemon.executableURL = URL(filePath: "/usr/bin/env")
     daemon.arguments =
-      [
-        "--root", folders.root.path(percentEncoded: false), "--models",
+      (journal?.launcher ?? []) + [
+        Self.program("stemd").path(percentEncoded: false), "--root",
+        folders.root.path(percentEncoded: false), "--models",
         Self.models.path(percentEncoded: false), "--config", configurationPath,
       ] + (workers.map { ["--workers", "\($0)"] } ?? []) + options
     daemon.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
@@ -65,6 +69,11 @@ final class Service {
     let log = try FileHandle(forWritingTo: URL(filePath: logPath))
     try log.seekToEnd()
     daemon.standardError = log
+    if journal != nil {
+      var file = stat()
+      fstat(log.fileDescriptor, &file)
+      daemon.environment?["JOURNAL_STREAM"] = "\(file.st_dev):\(file.st_ino)"
+    }
     daemon.standardInput = FileHandle.nullDevice
     try daemon.run()
     try eventually("stemd answers") { (try? self.status()) != nil }

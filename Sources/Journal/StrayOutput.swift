@@ -1,0 +1,66 @@
+import CLinux
+import Foundation
+import Synchronization
+
+/// What libraries and the language's runtime write to standard output and error, past the log:
+/// becomes lines of the log, so that none goes without its fields. A crash waits for its last words
+/// to get there.
+public struct StrayOutput {
+  /// Where standard error led before: the place for the log's own lines.
+  public let standardError: Int32
+
+  /// The end of the pipe that is read, for the handler of a crash.
+  private static let input = Atomic<Int32>(-1)
+  private static let crashes = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP]
+
+  public init() {
+    let copy = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)
+    standardError = copy < 0 ? STDERR_FILENO : copy
+  }
+
+  /// From now on both streams lead here. Call it once, when nothing but the log is to say anything
+  /// any more; where the system refuses a pipe, they stay what they were.
+  /// - Parameter log: gets each line, on a thread of its own.
+  public func divert(to log: @escaping @Sendable (String) -> Void) {
+    var ends: [Int32] = [-1, -1]
+    guard standardError != STDERR_FILENO, pipe2(&ends, O_CLOEXEC) == 0 else { return }
+    // A library's printf is heard when its line ends, not when its buffer is full.
+    stem_buffer_standard_output_by_line()
+    dup2(ends[1], STDOUT_FILENO)
+    dup2(ends[1], STDERR_FILENO)
+    close(ends[1])
+    let input = ends[0]
+    Self.input.store(input, ordering: .releasing)
+    let thread = Thread {
+      var lines = LineSplitter()
+      var buffer = [UInt8](repeating: 0, count: 4096)
+      while true {
+        let count = read(input, &buffer, buffer.count)
+        guard count > 0 || (count < 0 && errno == EINTR) else { return }
+        for line in lines.take(buffer[..<max(0, count)]) { log(line) }
+      }
+    }
+    thread.name = "stray output"
+    thread.start()
+    for signal in Self.crashes where Self.isUnhandled(signal) {
+      Glibc.signal(signal, Self.awaitLastWords)
+    }
+  }
+
+  /// Whether not even the runtime's backtraces wait for it.
+  private static func isUnhandled(_ signal: Int32) -> Bool {
+    var action = sigaction()
+    return sigaction(signal, nil, &action) == 0 && action.__sigaction_handler.sa_handler == nil
+  }
+
+  /// Lets the thread that reads come to the end of what is there, and then lets the signal do what
+  /// it does without a handler. Calls nothing that a handler must not.
+  private static let awaitLastWords: @convention(c) (Int32) -> Void = { signal in
+    var unread = pollfd(fd: input.load(ordering: .acquiring), events: Int16(POLLIN), revents: 0)
+    for _ in 0..<100 where poll(&unread, 1, 0) > 0 { usleep(1000) }
+    // What was read is on its way to the log.
+    usleep(20_000)
+    Glibc.signal(signal, SIG_DFL)
+    raise(signal)
+  }
+}
