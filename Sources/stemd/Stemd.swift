@@ -116,7 +116,8 @@ struct Stemd: ParsableCommand {
       try daemon.run()
     } catch {
       logger.log(.daemonFailed, "\(error)")
-      throw ExitCode.failure
+      // What no other attempt puts right, systemd is not to attempt.
+      throw error is ConfigurationError ? ExitCode(EX_CONFIG) : ExitCode.failure
     }
   }
 }
