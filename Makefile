@@ -23,6 +23,8 @@ PACKAGE_FLAGS = --configuration release --static-swift-stdlib --disable-local-rp
 	--scratch-path $(PACKAGE_BUILD)
 PACKAGED = $(addprefix $(PACKAGE_BUILD)/release/,stemd stem-worker stemctl)
 DEB_PACKAGES = dpkg-dev
+# What boots a Debian to install it on.
+SYSTEMD_PACKAGES = python3 debootstrap systemd-container
 
 # Where `make install` puts things: below DESTDIR, which is not part of their paths later, and PREFIX.
 DESTDIR =
@@ -34,7 +36,7 @@ ZSH_COMPLETIONS = $(PREFIX)/share/zsh/site-functions
 # shared_weights also takes a model of full size, such as that of `make bench`: OPTIONS='--model $(BENCH_FOLDER)/model'
 PROOFS = chaos load latency hostile workers durability curve shared_weights
 
-.PHONY: all build deps proof-deps demo test proofs $(PROOFS) full-disk bench format clean programs install uninstall deb
+.PHONY: all build deps proof-deps demo test test-systemd proofs $(PROOFS) full-disk bench format clean programs install uninstall deb
 
 all: build
 
@@ -84,6 +86,12 @@ test: deps
 	swift build $(SWIFT_FLAGS) --build-tests
 	OMP_WAIT_POLICY=passive swift test $(SWIFT_FLAGS) --skip-build
 
+# Installs the package on a Debian 12 that it boots in a container, and checks it there. Needs root; some minutes.
+test-systemd: deb
+	$(call install,$(SYSTEMD_PACKAGES))
+	swift build $(PACKAGE_FLAGS) --product confinement-probe
+	$(SUDO) $(PYTHON) Tests/Systemd/test_systemd.py $(PACKAGE_BUILD)/*.deb $(PACKAGE_BUILD)/release/confinement-probe $(OPTIONS)
+
 $(PROOFS): build proof-deps
 	$(PYTHON) Tests/Proofs/$@.py $(OPTIONS)
 
@@ -120,4 +128,5 @@ format:
 	swift format --in-place --recursive Sources Tests Benchmarks Package.swift
 
 clean:
+	test ! -e .build/systemd || $(SUDO) rm -rf .build/systemd
 	rm -rf .build demo
