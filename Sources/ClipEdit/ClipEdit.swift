@@ -46,6 +46,8 @@ public struct ClipEdit {
   ///   - keeping: checkpoints to go on from and to leave, and earlier jobs' inversions. The result
   ///     has the same bits with them and without.
   ///   - note: told in a sentence what the person who sent the clip should know.
+  ///   - wantsCheckpoint: asked at the end of every step that leaves something to keep: whether it is
+  ///     to be kept at once, however long ago the last checkpoint was.
   ///   - checkpointed: called when a checkpoint is on the disk, with where it stands; before
   ///     `progress` is told of that step.
   ///   - progress: told at every step; what it throws ends the edit.
@@ -53,20 +55,23 @@ public struct ClipEdit {
   public func run(
     input: String, output: String, measuring measurement: Measurement = Measurement(),
     limits: ClipLimits = ClipLimits(), keeping: EditKeeping = EditKeeping(),
-    note: (String) -> Void = { _ in }, checkpointed: (EditProgress) -> Void = { _ in },
-    progress: (EditProgress) throws -> Void
+    note: (String) -> Void = { _ in }, wantsCheckpoint: () -> Bool = { false },
+    checkpointed: (EditProgress) -> Void = { _ in }, progress: (EditProgress) throws -> Void
   ) throws -> EditFigures {
     try withoutActuallyEscaping(note) { note in
-      try withoutActuallyEscaping(checkpointed) { checkpointed in
-        try run(
-          input: input, output: output, measurement, limits,
-          keeping: { fingerprint, seconds in
-            keeping.isNothing
-              ? nil
-              : KeptWork(
-                keeping: keeping, fingerprint: fingerprint(), steps: settings.steps,
-                seconds: seconds, note: note, checkpointed: checkpointed)
-          }, note: note, progress: progress)
+      try withoutActuallyEscaping(wantsCheckpoint) { wantsCheckpoint in
+        try withoutActuallyEscaping(checkpointed) { checkpointed in
+          try run(
+            input: input, output: output, measurement, limits,
+            keeping: { fingerprint, seconds in
+              keeping.isNothing
+                ? nil
+                : KeptWork(
+                  keeping: keeping, fingerprint: fingerprint(), steps: settings.steps,
+                  seconds: seconds, note: note, wantsCheckpoint: wantsCheckpoint,
+                  checkpointed: checkpointed)
+            }, note: note, progress: progress)
+        }
       }
     }
   }
@@ -152,7 +157,8 @@ public struct ClipEdit {
     do {
       clip = try video.decode(
         path: input,
-        options: limits.narrowed(DecodingOptions(size: workingSize, frames: settings.frames)))
+        options: limits.narrowed(DecodingOptions(size: workingSize, frames: settings.frames)),
+        isCancelled: Self.goesOn)
     } catch let error as VideoFileError {
       throw limits.refusal(error) ?? error as any Error
     }
@@ -160,6 +166,12 @@ public struct ClipEdit {
       frames: clip.frameCount, height: clip.height, width: clip.width)
     if let refusal = limits.refusal(for: clip, needed: needed) { throw refusal }
     return clip
+  }
+
+  /// Asked while a decoder or encoder is waited for, which has its own patience.
+  @Sendable private static func goesOn() -> Bool {
+    Activity.note()
+    return false
   }
 
   private var workingSize: DecodingOptions.Size {
@@ -174,7 +186,8 @@ public struct ClipEdit {
     let truth = try video.decode(
       path: path,
       options: DecodingOptions(
-        size: .exactly(width: clip.width, height: clip.height), frames: clip.frameCount))
+        size: .exactly(width: clip.width, height: clip.height), frames: clip.frameCount),
+      isCancelled: Self.goesOn)
     guard truth.frameCount == clip.frameCount else {
       throw ClipEditError(
         "the truth \(path) has only \(truth.frameCount) frames, but the clip has \(clip.frameCount)"
@@ -191,7 +204,7 @@ public struct ClipEdit {
       path: ".\(target.lastPathComponent).\(getpid()).part"
     ).path(percentEncoded: false)
     unlink(aside)
-    try video.encode(clip, to: aside)
+    try video.encode(clip, to: aside, isCancelled: Self.goesOn)
     func check(_ status: Int32) throws {
       guard status == 0 else {
         let code = errno

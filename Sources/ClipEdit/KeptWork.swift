@@ -17,6 +17,7 @@ final class KeptWork: EditMemory {
   private let fingerprint: EditFingerprint
   private let steps: Int
   private let note: (String) -> Void
+  private let wantsCheckpoint: () -> Bool
   private let checkpointed: (EditProgress) -> Void
   private let seconds: () -> [String: Double]
 
@@ -40,14 +41,16 @@ final class KeptWork: EditMemory {
   ///   - steps: of the inversion.
   ///   - seconds: asked for the seconds by stage, over all attempts, whenever they are written.
   ///   - note: told in a sentence what the person who sent the clip should know.
+  ///   - wantsCheckpoint: whether the next step is to be kept however short the interval was.
   ///   - checkpointed: called when a checkpoint is on the disk, with where it stands.
   init(
     keeping: EditKeeping, fingerprint: EditFingerprint, steps: Int,
     seconds: @escaping () -> [String: Double], note: @escaping (String) -> Void,
-    checkpointed: @escaping (EditProgress) -> Void
+    wantsCheckpoint: @escaping () -> Bool, checkpointed: @escaping (EditProgress) -> Void
   ) {
     (self.keeping, self.fingerprint, self.steps) = (keeping, fingerprint, steps)
-    (self.seconds, self.note, self.checkpointed) = (seconds, note, checkpointed)
+    (self.seconds, self.note) = (seconds, note)
+    (self.wantsCheckpoint, self.checkpointed) = (wantsCheckpoint, checkpointed)
     func orNote<Result>(_ what: String, _ body: () throws -> Result?) -> Result? {
       do { return try body() } catch {
         note("\(what): \(error)")
@@ -100,7 +103,9 @@ final class KeptWork: EditMemory {
     }
     guard let folder else { return }
     pending[series, default: EditStates()].add(state, series, index)
-    guard (ContinuousClock.now - written) / .seconds(1) >= keeping.interval else { return }
+    guard
+      (ContinuousClock.now - written) / .seconds(1) >= keeping.interval || wantsCheckpoint()
+    else { return }
     write(to: folder, at: progress)
     written = .now
   }

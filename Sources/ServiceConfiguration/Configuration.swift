@@ -36,8 +36,10 @@ public struct Configuration: Equatable, Sendable {
     public var frames = 100_000
     public var framePixels = 64_000_000
     public var workerMemory: Int?
-    /// Seconds.
+    /// Seconds of a job in all.
     public var runTime: Double?
+    /// Seconds without any move of a job's computation.
+    public var stallTime = 600.0
   }
 
   public init() {}

@@ -95,6 +95,7 @@ extension ConfigurationKey {
     Self(
       "limits.worker_memory", \.limits.workerMemory, .bytes(), absent: "what the machine has"),
     Self("limits.run_time", \.limits.runTime, .seconds(1...1e9), absent: "none"),
+    Self("limits.stall_time", \.limits.stallTime, .seconds(1...86_400)),
   ]
 
   public static func named(_ name: String) -> ConfigurationKey? { byName[name] }

@@ -15,6 +15,7 @@ public final class ContentHash {
   deinit { EVP_MD_CTX_free(context) }
 
   public func update(_ bytes: UnsafeRawBufferPointer) {
+    Activity.note()
     precondition(
       EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1,
       "libcrypto could not go on with a SHA-256")

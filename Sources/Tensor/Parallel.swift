@@ -42,6 +42,8 @@ public enum Parallel {
   /// OMP_THREAD_LIMIT or OMP_DYNAMIC in the environment a team may have fewer, and oneDNN, which
   /// divides the work beforehand, would leave some of it undone.
   static func settle() {
+    // Every operation asks for its threads.
+    Activity.note()
     if omp_get_dynamic() != 0 { omp_set_dynamic(0) }
     let limit = omp_get_thread_limit()
     if omp_get_max_threads() > limit { omp_set_num_threads(limit) }

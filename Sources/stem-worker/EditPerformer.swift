@@ -68,7 +68,8 @@ final class EditPerformer: EditPerforming {
         keeping: EditKeeping(
           checkpointFolder: files.checkpointFolder, interval: assignment.checkpointInterval,
           cacheFolder: files.cacheBytes > 0 ? files.cacheFolder : nil, cacheBytes: files.cacheBytes),
-        note: { reports.log(.notice, $0) }, checkpointed: checkpointed, progress: reports.progress)
+        note: { reports.log(.notice, $0) }, wantsCheckpoint: reports.wantsCheckpoint,
+        checkpointed: checkpointed, progress: reports.progress)
     } catch let error as VideoFileError {
       throw failure(error.description, mayPass: error.mayPass)
     } catch let error as ClipEditError {

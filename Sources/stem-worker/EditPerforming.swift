@@ -16,6 +16,9 @@ struct EditReports {
   var log: (LogLevel, String) -> Void
   /// To be called at every step. Throws `CancellationError` when the job is cancelled; pass it on.
   var progress: (EditProgress) throws -> Void
+  /// Whether what the step that ended just now leaves is to be made safe at once: nothing more will be
+  /// done.
+  var wantsCheckpoint: () -> Bool
   /// What was worked out up to there is safe; the second part are the checkpoint's files, where the
   /// daemon does not see them by itself.
   var checkpointed: (EditProgress, [String]?) -> Void

@@ -4,6 +4,7 @@ import JobQueue
 import Journal
 import Logging
 import Messaging
+import Tensor
 import VideoFile
 
 struct StemWorker: ParsableCommand {
@@ -107,17 +108,24 @@ struct StemWorker: ParsableCommand {
         address = try DaemonAddress(remote: endpoint, serverKey: serverKey, keyFile: key)
       }
       let jobAtHand = JobAtHand()
+      // Before the daemon hears of this worker.
+      let termination = try Termination()
       let connection = try WorkerConnection(
         endpoint: endpoint, security: address.security, name: name,
         threads: threads ?? ProcessInfo.processInfo.activeProcessorCount, spool: seesSpool,
+        activity: { Activity.count },
         note: { level, text in
           logger.log(level: Logger.Level(level), "\(text)", metadata: jobAtHand.metadata)
         },
-        onStop: {
+        onStop: { isInTime in
           // The computing thread is not to be waited for, nor may what exit(3) tears down be pulled
           // from under it.
-          _exit(EXIT_SUCCESS)
+          _exit(isInTime ? EXIT_SUCCESS : EXIT_FAILURE)
         })
+      termination.whenAskedFor { [logger] in
+        logger.notice("told to end")
+        connection.stop()
+      }
       logger.info("working for \(endpoint)")
       if let shortcoming = Landlock.shortcoming { logger.notice("\(shortcoming)") }
       let remoteFolders = scratch.map { scratch in

@@ -13,14 +13,23 @@ struct WorkerLoop {
     while let assignment = connection.nextAssignment() {
       jobAtHand.begin(assignment.job)
       defer { jobAtHand.end() }
-      connection.send(outcome(of: assignment))
+      if let outcome = outcome(of: assignment) {
+        connection.send(outcome)
+      } else {
+        connection.leave(assignment.job)
+      }
     }
   }
 
-  private func outcome(of assignment: Assignment) -> WorkerMessage {
+  /// Why an edit ends in the middle, for another worker to go on with.
+  private struct Stopped: Error {}
+
+  /// - Returns: `nil` where this worker is to stop, and somebody else will go on.
+  private func outcome(of assignment: Assignment) -> WorkerMessage? {
     let job = assignment.job
     let cancellation = connection.cancellation(of: job)
     var throttle = ProgressThrottle()
+    var wasStopped = false
     do {
       try cancellation.check()
       let figures = try performer.perform(
@@ -32,10 +41,15 @@ struct WorkerLoop {
           progress: { progress in
             jobAtHand.reach(progress.stage)
             try cancellation.check()
+            if connection.isStopping {
+              wasStopped = true
+              throw Stopped()
+            }
             if throttle.passes(progress, at: .now) {
               connection.send(.progress(job: job, progress))
             }
           },
+          wantsCheckpoint: { connection.isStopping },
           checkpointed: { progress, files in
             connection.send(.checkpoint(job: job, progress, files: files))
           }))
@@ -43,6 +57,7 @@ struct WorkerLoop {
     } catch {
       // Whatever a cancellation makes fail is its doing.
       if cancellation.isCancelled { return .cancelled(job: job) }
+      if wasStopped { return nil }
       return .failed(
         job: job, error: Self.shortened(Self.sentence(for: error)), mayPass: Self.mayPass(error),
         reason: Self.reason(for: error))

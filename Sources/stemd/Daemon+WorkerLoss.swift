@@ -19,23 +19,25 @@ extension Daemon {
   }
 
   /// Forgets a worker, and queues its job again.
-  /// - Parameter isOwnFault: Not where somebody killed it: that says nothing about the job.
-  func lose(_ worker: Worker, how: String, isOwnFault: Bool = true) {
+  /// - Parameters:
+  ///   - isOwnFault: Not where somebody killed it: that says nothing about the job.
+  ///   - verb: What became of it, in a word.
+  func lose(_ worker: Worker, how: String, isOwnFault: Bool = true, verb: String = "died") {
     let now = ContinuousClock.now
     workers[worker.name] = nil
     guard let work = worker.work else { return }
     leave(work)
     logForJob(
       work.assignment.job, .warning,
-      "\(worker.name) died: it \(how); \(Self.loss(of: work, now: now))",
+      "\(worker.name) \(verb): it \(how); \(Self.loss(of: work, now: now))",
       worker: displayName(worker.name))
     let outcome: Outcome
     if let exceeded = work.exceeded {
       outcome = .failed(exceeded)
     } else if isOwnFault {
       outcome = .attemptFailed(
-        "its worker died",
-        sentence: { "its worker died \($0) times while it edited this clip; see job.log" })
+        "its worker \(verb)",
+        sentence: { "its worker \(verb) \($0) times while it edited this clip; see job.log" })
     } else {
       outcome = .interrupted("its worker \(how)")
     }
@@ -61,12 +63,17 @@ extension Daemon {
     for worker in workers.values {
       holdToLimits(worker, now: now)
       let reason: String
+      var verb = "died"
       if let key = worker.key, !isAllowed(key) {
         reason = "had its key revoked"
       } else if now - worker.lastHeard > WorkerTimes.silence {
         reason = "was silent for \(Int(WorkerTimes.silence / .seconds(1))) s"
       } else if let cancelled = worker.work?.cancelled, now - cancelled > WorkerTimes.cancellation {
         reason = "did not cancel its job within \(Int(WorkerTimes.cancellation / .seconds(1))) s"
+      } else if let quiet = worker.work?.quiet, quiet > configuration.limits.stallTime {
+        reason =
+          "did not move on for \(durationText(seconds: quiet)), longer than the limit 'stall_time' allows"
+        verb = "hung"
       } else if let exceeded = workers[worker.name]?.work?.exceeded, worker.work?.cancelled == nil,
         workers[worker.name]?.work?.cancelled == nil
       {
@@ -82,9 +89,14 @@ extension Daemon {
         metadata: (job.map { fields(of: $0) } ?? [:]).merging([
           "worker": "\(displayName(worker.name))"
         ]) { $1 })
-      if isOwn { processes.kill(worker.name) }
+      if isOwn {
+        processes.kill(worker.name)
+      } else if verb == "hung" {
+        // Its process can still exit; whoever started it may start it again.
+        _ = send(.stop, to: worker)
+      }
       // What becomes of a worker elsewhere is its network's or its operator's affair.
-      lose(worker, how: reason, isOwnFault: isOwn)
+      lose(worker, how: reason, isOwnFault: isOwn || verb == "hung", verb: verb)
     }
     for process in processes.startTimes()
     where now - process.started > WorkerTimes.introduction && workers[process.name] == nil {

@@ -72,7 +72,10 @@ extension Daemon {
   ) {
     switch message {
     case .ready: break
-    case .heartbeat(let job):
+    case .leaving:
+      guard let worker = workers[name] else { return }
+      lose(worker, how: "was told to end", isOwnFault: false)
+    case .heartbeat(let job, let quiet):
       guard let worker = workers[name] else { return }
       _ = send(Self.heartbeat, to: worker)
       guard let work = worker.work else {
@@ -80,6 +83,7 @@ extension Daemon {
         if let job { _ = send(.cancel(job: job), to: worker) }
         return
       }
+      workers[name]?.work?.quiet = work.assignment.job == job ? quiet ?? 0 : 0
       if work.cancelled != nil { _ = send(.cancel(job: work.assignment.job), to: worker) }
       guard work.assignment.job != job, now - work.given > WorkerTimes.assignment else { return }
       guard work.timesGiven < WorkerTimes.mostAssignments else {

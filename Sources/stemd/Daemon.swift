@@ -137,6 +137,7 @@ final class Daemon {
     )
     warnOfMissingFolders()
     retryLater(.zero)
+    showStatus()
     serviceManager.ready()
     while !isStopping { try turn() }
     try stop()
@@ -193,6 +194,7 @@ final class Daemon {
       watchers.removeExpired(now: now)
       uploads.removeIdle(now: now)
       showStatus()
+      if mode == .draining { serviceManager.extendTimeout() }
       reportKeysAndConnections()
       endIfDrained()
     }
@@ -339,23 +341,24 @@ final class Daemon {
     var status = mode == .running ? "" : "\(mode.rawValue): "
     status +=
       "\(counts[.queued] ?? 0) queued, \(counts[.running] ?? 0) running, \(counts[.done] ?? 0) done, \(counts[.failed] ?? 0) failed"
+    if let held = holdsBack?.limit { status += "; held back by the limit '\(held)'" }
     let shown = 4
-    let busy = workers.values.filter { $0.work?.progress != nil }.sorted { $0.name < $1.name }
+    let busy = workers.values.filter { $0.work != nil }.sorted { $0.name < $1.name }
     for work in busy.prefix(shown).compactMap(\.work) {
-      guard let progress = work.progress else { continue }
-      status +=
-        "; \(work.assignment.job): \(progress.stage.rawValue) \(progress.step)/\(progress.steps)"
-      if let seconds = progress.secondsLeft, seconds.isFinite {
-        status += ", \(Int(max(0, min(seconds, 1e9)).rounded())) s left"
-      }
+      status += "; \(work.assignment.job): \(work.progress?.text ?? "begins")"
     }
     if busy.count > shown { status += "; and \(busy.count - shown) more" }
     serviceManager.show(status)
   }
 
-  /// Tells the workers to stop, waits for them, and leaves their jobs queued.
+  /// Tells the workers to stop, waits for their checkpoints, and leaves their jobs queued.
   private func stop() throws {
     serviceManager.tell("STOPPING=1")
+    let busy = workers.values.filter { $0.work != nil }.count
+    serviceManager.show(
+      busy == 0
+        ? "stopping"
+        : "stopping: \(busy) \(busy == 1 ? "job leaves its" : "jobs leave their") checkpoint")
     acceptPending()
     processes.stop()
     for (name, worker) in workers where processes.pid(of: name) == worker.pid {
@@ -372,7 +375,10 @@ final class Daemon {
       }
       _ = try Poller.wait(
         for: [.descriptor(signals.descriptor)] + workerSockets.map { .socket($0) },
-        milliseconds: now >= deadline ? 100 : milliseconds(until: deadline, from: now))
+        milliseconds: now >= deadline
+          ? 100 : milliseconds(until: min(deadline, now + .seconds(1)), from: now))
+      // This is a loop that turns, too.
+      serviceManager.signOfLife(now: .now)
       // Its last words may be that it is done.
       try takeWorkerMessages()
       for ended in processes.reap(now: .now) {

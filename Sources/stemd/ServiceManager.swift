@@ -29,6 +29,9 @@ struct ServiceManager {
     tell("RELOADING=1\nMONOTONIC_USEC=\(time.tv_sec * 1_000_000 + time.tv_nsec / 1000)")
   }
 
+  /// Asks for as much patience again: what ends is not to be killed while it gets on.
+  func extendTimeout() { tell("EXTEND_TIMEOUT_USEC=30000000") }
+
   /// To be called from the event loop only: a loop that hangs is to be noticed.
   mutating func signOfLife(now: ContinuousClock.Instant) {
     guard let nextSign, now >= nextSign else { return }

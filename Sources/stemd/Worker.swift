@@ -33,6 +33,8 @@ struct Worker {
     var progress: EditProgress?
     /// Where the last checkpoint of this attempt stands, and since when.
     var checkpoint: (progress: EditProgress, at: ContinuousClock.Instant)?
+    /// Seconds since its computation last moved on, as the worker says.
+    var quiet = 0.0
     /// It got further than any attempt before.
     var hasProgressed = false
     private(set) var logLines = 0
@@ -83,7 +85,8 @@ enum WorkerTimes {
   /// A worker that could not do so many jobs in a row gets none for a while: it is not the jobs.
   static let mostUnfit = 2
   static let rest = Duration.seconds(60)
-  static let stop = Duration.seconds(5)
+  /// A worker of its own that has not exited for this long after it was told to stop is killed.
+  static let stop = Duration.seconds(Heartbeat.stop + 2)
   static let restartPauses = Duration.milliseconds(100)...Duration.seconds(30)
   /// A worker that lived for this long did not die young.
   static let youth = Duration.seconds(10)

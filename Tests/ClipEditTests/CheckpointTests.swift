@@ -66,6 +66,26 @@ import Testing
     #expect(run.checkpoints == [])
   }
 
+  @Test("a checkpoint that is wanted comes at the end of the step, however long the interval")
+  func wanted() throws {
+    let folder = try TemporaryFolder()
+    var run = EditRun(checkpoint: folder.path("c"))
+    run.keeping.interval = 1e6
+    var asked = 0
+    #expect(throws: EditRun.Cut.self) {
+      // The first two steps are of the latents and the inversion.
+      try run(
+        cutAt: "invert 2",
+        wantsCheckpoint: {
+          asked += 1
+          return asked == 3
+        })
+    }
+    #expect(run.checkpoints == ["invert 2"])
+    _ = try run()
+    #expect(run.notes == ["continues at invert 2/3"])
+  }
+
   @Test("seconds add up over the attempts")
   func secondsAddUp() throws {
     let folder = try TemporaryFolder()

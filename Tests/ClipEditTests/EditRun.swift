@@ -70,7 +70,9 @@ struct EditRun {
 
   /// - Parameter during: called at every step with its stage and number.
   mutating func callAsFunction(
-    cutAt cut: String? = nil, during: (String) throws -> Void = { _ in }
+    cutAt cut: String? = nil,
+    during: (String) throws -> Void = { _ in },
+    wantsCheckpoint: () -> Bool = { false }
   ) throws -> EditFigures {
     let folder = try TemporaryFolder()
     var (notes, checkpoints, steps): ([String], [String], [String]) = ([], [], [])
@@ -80,7 +82,8 @@ struct EditRun {
       video: VideoProcess(program: program("stem-worker")))
     return try edit.run(
       input: TinyWorld.clip, output: folder.path("edited.mp4"), limits: limits, keeping: keeping,
-      note: { notes.append($0) }, checkpointed: { checkpoints.append(Self.text($0)) },
+      note: { notes.append($0) }, wantsCheckpoint: wantsCheckpoint,
+      checkpointed: { checkpoints.append(Self.text($0)) },
       progress: { progress in
         steps.append(Self.text(progress))
         try during(Self.text(progress))

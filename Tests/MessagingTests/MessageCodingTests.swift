@@ -97,7 +97,7 @@ import Testing
     figures.seconds = ["invert": 1.25]
     try passes([
       WorkerMessage.ready(pid: 1, threads: 2, spool: false), .heartbeat(job: nil),
-      .heartbeat(job: Self.id),
+      .heartbeat(job: Self.id), .heartbeat(job: Self.id, quiet: 12), .leaving,
       .progress(job: Self.id, Self.progress),
       .log(job: Self.id, level: .warning, message: "m"), .done(job: Self.id, figures: figures),
       .checkpoint(job: Self.id, Self.progress),

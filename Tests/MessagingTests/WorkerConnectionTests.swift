@@ -25,10 +25,13 @@ import Testing
 
   func connect(
     silence: Double = 3600, note: @escaping @Sendable (LogLevel, String) -> Void = { _, _ in },
-    onStop: @escaping @Sendable () -> Void = {}
+    activity: @escaping @Sendable () -> Int = { 0 },
+    onStop: @escaping @Sendable (Bool) -> Void = { _ in }
   ) throws -> WorkerConnection {
     try WorkerConnection(
-      endpoint: folder.endpoint(), name: "worker-1", threads: 2, silence: silence, note: note,
+      endpoint: folder.endpoint(), name: "worker-1", threads: 2, activity: activity,
+      silence: silence,
+      note: note,
       onStop: onStop)
   }
 
@@ -85,18 +88,46 @@ import Testing
     let computing = Thread { while isComputing.withLock({ $0 }) {} }
     computing.start()
     defer { isComputing.withLock { $0 = false } }
-    var beats = 0
-    while beats < 3 {
+    // It computes without any sign of getting on: every beat says for how long.
+    var quiet = 0.0
+    while quiet < 3 {
       let message = try next(router, skippingHeartbeats: false)
-      if message == .heartbeat(job: first) {
-        beats += 1
-      } else {
-        #expect(message == .heartbeat(job: nil))
+      guard case .heartbeat(first, let seconds?) = message else {
+        #expect([.heartbeat(job: nil), .heartbeat(job: first)].contains(message))
+        continue
       }
+      #expect(seconds == quiet + 1)
+      quiet = seconds
     }
     worker.send(.done(job: first, figures: figures))
     #expect(try next(router) == .done(job: first, figures: figures))
     #expect(try next(router, skippingHeartbeats: false) == .heartbeat(job: nil))
+  }
+
+  @Test("a computation that moves on is not quiet, whatever it sends")
+  func activity() throws {
+    let router = try boundRouter()
+    let count = Mutex(0)
+    let isMoving = Mutex(true)
+    let worker = try connect(activity: {
+      if isMoving.withLock({ $0 }) { count.withLock { $0 += 1 } }
+      return count.withLock { $0 }
+    })
+    _ = try next(router)
+    try tell(router, .run(assignment(first)))
+    #expect(worker.nextAssignment() == assignment(first))
+    for _ in 0..<3 {
+      let message = try next(router, skippingHeartbeats: false)
+      #expect([.heartbeat(job: nil), .heartbeat(job: first)].contains(message))
+    }
+    isMoving.withLock { $0 = false }
+    while try next(router, skippingHeartbeats: false) != .heartbeat(job: first, quiet: 2) {}
+    // What it sends is a sign, too.
+    worker.send(.log(job: first, level: .info, message: "m"))
+    while try next(router, skippingHeartbeats: false) != .heartbeat(job: first) {}
+    while try next(router, skippingHeartbeats: false) != .heartbeat(job: first, quiet: 1) {}
+    isMoving.withLock { $0 = true }
+    while try next(router, skippingHeartbeats: false) != .heartbeat(job: first) {}
   }
 
   @Test("a cancellation reaches the job that computes, and no other")
@@ -247,7 +278,10 @@ import Testing
   func stop() throws {
     let router = try boundRouter()
     let stopped = DispatchSemaphore(value: 0)
-    let worker = try connect(onStop: { stopped.signal() })
+    let worker = try connect(onStop: { isInTime in
+      #expect(!isInTime)
+      stopped.signal()
+    })
     _ = try next(router)
     try tell(router, .run(assignment(first)))
     _ = worker.nextAssignment()

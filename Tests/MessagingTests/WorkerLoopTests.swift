@@ -161,6 +161,50 @@ import Testing
     }
   }
 
+  /// Goes on and on, and leaves a checkpoint where it is asked to.
+  struct Endless: EditPerforming {
+    func perform(_ assignment: Assignment, _ reports: EditReports) throws -> EditFigures {
+      var progress = EditProgress(stage: .edit, step: 0, steps: .max, frames: 1)
+      while true {
+        progress.step += 1
+        if reports.wantsCheckpoint() { reports.checkpointed(progress, nil) }
+        try reports.progress(progress)
+        usleep(1000)
+      }
+    }
+  }
+
+  @Test("told to stop, a worker leaves a checkpoint, says nothing of an outcome, and ends in time")
+  func stopped() throws {
+    let stopped = Mutex<Bool?>(nil)
+    let connection = try WorkerConnection(
+      endpoint: folder.endpoint(), name: "w", threads: 1,
+      onStop: { inTime in stopped.withLock { $0 = inTime } })
+    let ended = DispatchSemaphore(value: 0)
+    Thread {
+      WorkerLoop(connection: connection, performer: Endless()).run()
+      ended.signal()
+    }.start()
+    _ = try next()
+    try tell(.run(assignment()))
+    while try next().kind != .progress {}
+    try tell(.stop)
+    var said: [WorkerMessage] = []
+    #expect(ended.wait(timeout: .now() + patience) == .success)
+    while let frames = try router.receive() {
+      said.append(
+        try MessageCoding.message(WorkerMessage.self, from: Array(frames.dropFirst())).0)
+    }
+    let others = said.filter { message in
+      if case .heartbeat = message { false } else { message.kind != .progress }
+    }
+    guard case .checkpoint(JobID(rawValue: "j1"), _, nil)? = others.first, others.count == 1 else {
+      Issue.record("\(others)")
+      return
+    }
+    #expect(eventually { stopped.withLock { $0 } == true })
+  }
+
   @Test("progress is thinned to five messages a second, but every stage is told")
   func throttle() {
     var throttle = ProgressThrottle()
@@ -233,6 +277,8 @@ import Testing
     pthread_sigmask(SIG_SETMASK, &before, nil)
     _ = try next()
     #expect(kill(process.processIdentifier, SIGTERM) == 0)
+    // Whoever has given it a job may give it to another at once.
+    #expect(try next() == .leaving)
     let isGone = try eventually {
       try !router.send([Data("w".utf8)] + MessageCoding.frames(DaemonMessage.heartbeat))
     }
@@ -282,7 +328,7 @@ extension WorkerMessage {
     case .progress: .progress
     case .log: .log
     case .failed: .failed
-    case .ready, .heartbeat, .checkpoint, .done, .cancelled, .get, .put: .other
+    case .ready, .heartbeat, .leaving, .checkpoint, .done, .cancelled, .get, .put: .other
     }
   }
 }

@@ -240,6 +240,7 @@ import Yams
     configuration.limits.framePixels = 77
     configuration.limits.workerMemory = 12 << 30
     configuration.limits.runTime = 86_400
+    configuration.limits.stallTime = 61.5
     var yaml = ""
     for key in ConfigurationKey.all {
       #expect(

@@ -82,6 +82,13 @@ final class Service {
   /// Sends the daemon a signal that does not end it.
   func send(_ signal: Int32) { Glibc.kill(daemon.processIdentifier, signal) }
 
+  /// The daemon's state as /proc has it: `T` where it is stopped.
+  func state() throws -> String? {
+    let stat = try String(
+      contentsOfFile: "/proc/\(daemon.processIdentifier)/stat", encoding: .utf8)
+    return stat.split(separator: " ").dropFirst(2).first.map(String.init)
+  }
+
   func kill(daemonWith signal: Int32) {
     Glibc.kill(daemon.processIdentifier, signal)
     daemon.waitUntilExit()

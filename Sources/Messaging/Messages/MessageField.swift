@@ -5,7 +5,8 @@ enum MessageField: String, CodingKey {
     credit,
     offset, length, file, files, states, client, after, before, order, limit, more, lease, missed,
     code, message, workers, version, pid, started, mode, values
-  case threads, spool, progress, level, figures, error, reason, attempt, model, limits, source,
+  case threads, spool, quiet, progress, level, figures, error, reason, attempt, model, limits,
+    source,
     checkpoint
   case mayPass = "may_pass"
   case checkpointInterval = "checkpoint_interval"

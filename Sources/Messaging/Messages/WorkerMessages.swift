@@ -11,7 +11,10 @@ public enum WorkerMessage: Sendable, Equatable {
   case ready(pid: Int32, threads: Int, spool: Bool)
   /// At least every `Heartbeat.interval`, from a thread that computing cannot hold up; `job` is
   /// what it is working on.
-  case heartbeat(job: JobID?)
+  /// - quiet: for how many seconds its computation has not moved on; `nil` while it does.
+  case heartbeat(job: JobID?, quiet: Double? = nil)
+  /// Somebody told it to end: another worker is to go on with its job.
+  case leaving
   case progress(job: JobID, EditProgress)
   /// What was worked out up to there is safe. Without the spool, `files` are the checkpoint's; what
   /// else was put there is of no more use.
@@ -47,7 +50,7 @@ public enum DaemonMessage: Sendable, Equatable {
   case heartbeat
   /// The daemon does not know this worker (it restarted): introduce yourself again.
   case introduce
-  /// Finish nothing, save nothing further, exit.
+  /// Leave a checkpoint at the end of the step, and exit, within `Heartbeat.stop`.
   case stop
   /// The body holds the bytes of a file from `offset` on, of `bytes` in all.
   case data(job: JobID, file: String, offset: Int, bytes: Int)
@@ -67,11 +70,13 @@ public enum Heartbeat {
   public static let interval = 1.0
   /// A side that was silent for this long is taken for dead.
   public static let timeout = 10.0
+  /// A worker that is told to stop has this long until it exits, whatever its computation does.
+  public static let stop = 5.0
 }
 
 extension WorkerMessage: Codable {
   private enum Kind: String, Codable {
-    case ready, heartbeat, progress, checkpoint, log, done, failed, cancelled, get, put
+    case ready, heartbeat, leaving, progress, checkpoint, log, done, failed, cancelled, get, put
   }
 
   public init(from decoder: any Decoder) throws {
@@ -94,7 +99,11 @@ extension WorkerMessage: Codable {
       self = .ready(
         pid: try fields.decode(Int32.self, forKey: .pid), threads: try number(.threads),
         spool: try fields.decodeIfPresent(Bool.self, forKey: .spool) ?? false)
-    case .heartbeat: self = .heartbeat(job: try fields.decodeIfPresent(JobID.self, forKey: .job))
+    case .heartbeat:
+      self = .heartbeat(
+        job: try fields.decodeIfPresent(JobID.self, forKey: .job),
+        quiet: try fields.decodeIfPresent(Double.self, forKey: .quiet))
+    case .leaving: self = .leaving
     case .progress: self = .progress(job: try job(), try progress())
     case .checkpoint:
       self = .checkpoint(
@@ -135,7 +144,10 @@ extension WorkerMessage: Codable {
       try fields.encode(pid, forKey: .pid)
       try fields.encode(threads, forKey: .threads)
       try fields.encode(spool, forKey: .spool)
-    case .heartbeat(let job): try type(.heartbeat, job)
+    case .heartbeat(let job, let quiet):
+      try type(.heartbeat, job)
+      try fields.encodeIfPresent(quiet, forKey: .quiet)
+    case .leaving: try type(.leaving)
     case .progress(let job, let progress):
       try type(.progress, job)
       try fields.encode(progress, forKey: .progress)

@@ -17,28 +17,31 @@ public final class WorkerConnection: Sendable {
   ///   - name: The worker's name, 1 … 255 bytes, by which the daemon knows it over reconnections.
   ///   - threads: How many threads it computes with.
   ///   - spool: Whether it sees the daemon's files under the same paths.
+  ///   - activity: A number that changes while the computation moves on; asked once a second. What the
+  ///     computing thread sends is a sign of that, too.
   ///   - silence: Seconds without a word from the daemon after which the connection is made anew.
   ///   - note: Gets what is worth logging about the connection, on the connection's thread.
-  ///   - onStop: Called on the connection's thread when the daemon says stop, after everything that
-  ///     was sent has been handed over.
+  ///   - onStop: Called on the connection's thread when the daemon or `stop` says so and the job at hand
+  ///     is left, after everything that was sent has been handed over; with `false` where the
+  ///     computing thread did not leave it within `Heartbeat.stop`.
   public convenience init(
     endpoint: String, security: MessageSocket.Security = .local, name: String, threads: Int,
     spool: Bool = true,
+    activity: @escaping @Sendable () -> Int = { 0 },
     silence: Double = Heartbeat.timeout,
     note: @escaping @Sendable (LogLevel, String) -> Void = { _, _ in },
-    onStop: @escaping @Sendable () -> Void = {}
+    onStop: @escaping @Sendable (_ isInTime: Bool) -> Void = { _ in }
   ) throws {
     try self.init(
       line: WorkerLine(
         endpoint: endpoint, security: security, name: name, threads: threads, spool: spool,
-        silence: silence,
-        note: note),
+        activity: activity, silence: silence, note: note),
       onStop: onStop)
   }
 
   private let line: WorkerLine
 
-  private init(line: WorkerLine, onStop: @escaping @Sendable () -> Void) throws {
+  private init(line: WorkerLine, onStop: @escaping @Sendable (Bool) -> Void) throws {
     self.line = line
     let opened = DispatchSemaphore(value: 0)
     let failure = Mutex<(any Error)?>(nil)
@@ -78,6 +81,15 @@ public final class WorkerConnection: Sendable {
   func nextArrival(within timeout: DispatchTimeInterval) -> (message: DaemonMessage, body: Data?)? {
     line.nextArrival(within: timeout)
   }
+
+  /// Whether the job at hand is to be left at the end of its step, with a checkpoint.
+  public var isStopping: Bool { line.isStopping }
+
+  /// The computing thread has left the job, because it is to stop.
+  public func leave(_ job: JobID) { line.leave(job) }
+
+  /// Stops as if the daemon had said so, and tells it.
+  public func stop() { line.stop(byDaemon: false) }
 
   /// Ends the connection after handing over what was sent; `nextAssignment` returns `nil` from now
   /// on.

@@ -16,6 +16,13 @@ final class WorkerLine: Sendable {
     var currentIsForgotten = false
     var cancellations: [JobID: Cancellation] = [:]
     var isClosing = false
+    /// Until when the job at hand may take to be left, and whether it was the daemon that said stop.
+    var stop: (by: SuspendingClock.Instant, isDaemons: Bool)?
+    /// What the computing thread did on this connection.
+    var deeds = 0
+    /// All that could be seen of its work at the last beat, and the beats since that changed.
+    var seen = 0
+    var quietBeats = 0
   }
 
   /// Beyond these, log lines are dropped while the daemon is away.
@@ -26,6 +33,7 @@ final class WorkerLine: Sendable {
   private let name: String
   private let threads: Int
   private let spool: Bool
+  private let activity: @Sendable () -> Int
   private let silence: Double
   private let note: @Sendable (LogLevel, String) -> Void
   private let state = Mutex(State())
@@ -35,7 +43,7 @@ final class WorkerLine: Sendable {
 
   init(
     endpoint: String, security: MessageSocket.Security, name: String, threads: Int, spool: Bool,
-    silence: Double,
+    activity: @escaping @Sendable () -> Int, silence: Double,
     note: @escaping @Sendable (LogLevel, String) -> Void
   ) throws {
     self.endpoint = endpoint
@@ -43,6 +51,7 @@ final class WorkerLine: Sendable {
     self.name = name
     self.threads = threads
     self.spool = spool
+    self.activity = activity
     self.silence = silence
     self.note = note
     self.wakeUp = try WakeUp()
@@ -59,6 +68,7 @@ final class WorkerLine: Sendable {
         let assignment = state.assignments.removeFirst()
         state.current = assignment.job
         state.currentIsForgotten = false
+        state.deeds += 1
         return (assignment, false)
       }
       if isClosing {
@@ -88,6 +98,7 @@ final class WorkerLine: Sendable {
 
   func send(_ message: WorkerMessage, body: Data? = nil) {
     state.withLock { state in
+      state.deeds += 1
       let isAboutForgotten = state.currentIsForgotten && message.job == state.current
       if message.isOutcome, message.job == state.current {
         if let job = state.current, !state.assignments.contains(where: { $0.job == job }) {
@@ -108,6 +119,24 @@ final class WorkerLine: Sendable {
     wakeUp.ring()
   }
 
+  var isStopping: Bool { state.withLock { $0.stop != nil } }
+
+  func leave(_ job: JobID) {
+    state.withLock { state in
+      guard state.current == job else { return }
+      (state.current, state.currentIsForgotten) = (nil, false)
+    }
+    wakeUp.ring()
+  }
+
+  func stop(byDaemon: Bool) {
+    state.withLock { state in
+      state.assignments = []
+      state.stop = state.stop ?? (.now + .seconds(Heartbeat.stop), byDaemon)
+    }
+    wakeUp.ring()
+  }
+
   func close() {
     state.withLock { $0.isClosing = true }
     assigned.signal()
@@ -116,25 +145,27 @@ final class WorkerLine: Sendable {
 
   // MARK: The messaging thread
 
-  /// Runs until the connection is closed or the daemon says stop.
-  func run(opened: (MessagingError?) -> Void, onStop: () -> Void) {
+  /// Runs until the connection is closed or is to stop.
+  func run(opened: (MessagingError?) -> Void, onStop: (_ isInTime: Bool) -> Void) {
     var isOpen = false
-    var wasStopped = false
+    var stopped: (isInTime: Bool, isDaemons: Bool)?
     do {
       let context = try MessagingContext()
       var link = try Link(self, context)
       isOpen = true
       opened(nil)
-      while !wasStopped, !state.withLock({ $0.isClosing }) {
+      while !state.withLock({ $0.isClosing }) {
         try link.sendOutgoing(of: self)
+        stopped = stopIsDue
+        if stopped != nil { break }
         try link.beat(for: self)
         _ = try Poller.wait(
           for: [.socket(link.socket), .descriptor(wakeUp.descriptor)],
-          milliseconds: link.millisecondsToNextBeat)
+          milliseconds: min(link.millisecondsToNextBeat, millisecondsToStop))
         wakeUp.silence()
-        while !wasStopped, let frames = try link.socket.receive() {
+        while let frames = try link.socket.receive() {
           link.heard(self)
-          wasStopped = try !take(frames, link)
+          try take(frames, link)
         }
         if link.isSilent(longerThan: silence) {
           if !link.silenceIsNoted {
@@ -149,6 +180,9 @@ final class WorkerLine: Sendable {
         }
       }
       try link.sendOutgoing(of: self)
+      if stopped?.isDaemons == false {
+        _ = try link.socket.send(MessageCoding.frames(WorkerMessage.leaving))
+      }
       // The socket and then its context end here, and their end waits for what is not yet written,
       // though not for long.
     } catch let error as MessagingError {
@@ -157,34 +191,65 @@ final class WorkerLine: Sendable {
       isOpen ? note(.error, "\(error)") : opened(MessagingError("\(error)"))
     }
     close()
-    if wasStopped { onStop() }
+    if let stopped { onStop(stopped.isInTime) }
   }
 
-  /// - Returns: `false` if the daemon said stop.
-  private func take(_ frames: [Data], _ link: borrowing Link) throws -> Bool {
+  /// Whether the job at hand is left, or its time is up.
+  private var stopIsDue: (isInTime: Bool, isDaemons: Bool)? {
+    state.withLock { state in
+      guard let stop = state.stop, state.current == nil || SuspendingClock.now >= stop.by else {
+        return nil
+      }
+      return (state.current == nil, stop.isDaemons)
+    }
+  }
+
+  private var millisecondsToStop: Int {
+    state.withLock { $0.stop?.by }.map {
+      max(0, Int((($0 - .now) / .milliseconds(1)).rounded(.up)))
+    } ?? .max
+  }
+
+  private func take(_ frames: [Data], _ link: borrowing Link) throws {
     let message: DaemonMessage
     let body: Data?
     do {
       (message, body) = try MessageCoding.message(DaemonMessage.self, from: frames)
     } catch {
       note(.error, "A message from stemd was not understood. \(error)")
-      return true
+      return
     }
     switch message {
     case .run(let assignment): accept(assignment)
     case .cancel(let job): state.withLock { $0.cancellations[job] }?.cancel()
     case .heartbeat: break
     case .introduce: try link.introduce(self)
-    case .stop: return false
+    case .stop: stop(byDaemon: true)
     case .data, .stored, .gone:
       state.withLock { $0.arrivals.append((message, body)) }
       arrived.signal()
     }
-    return true
+  }
+
+  /// To be asked once a beat.
+  private var heartbeat: WorkerMessage {
+    let activity = activity()
+    return state.withLock { state in
+      let seen = activity &+ state.deeds
+      // Beats are counted, not time: while this whole process stands still, so do they.
+      state.quietBeats = state.current == nil || seen != state.seen ? 0 : state.quietBeats + 1
+      state.seen = seen
+      // Also what it has yet to begin, because a step of the job before takes its time to end.
+      let job = (state.currentIsForgotten ? nil : state.current) ?? state.assignments.first?.job
+      return .heartbeat(
+        job: job,
+        quiet: state.quietBeats > 0 ? Double(state.quietBeats) * Heartbeat.interval : nil)
+    }
   }
 
   private func accept(_ assignment: Assignment) {
     let isNew = state.withLock { state in
+      if state.stop != nil { return false }
       let isAtHand = state.current == assignment.job && !state.currentIsForgotten
       if isAtHand || state.assignments.contains(where: { $0.job == assignment.job }) {
         return false
@@ -237,11 +302,7 @@ final class WorkerLine: Sendable {
 
     mutating func beat(for line: WorkerLine) throws {
       guard SuspendingClock.now >= nextBeat else { return }
-      // Also what it has yet to begin, because a step of the job before takes its time to end.
-      let job = line.state.withLock {
-        ($0.currentIsForgotten ? nil : $0.current) ?? $0.assignments.first?.job
-      }
-      _ = try socket.send(MessageCoding.frames(WorkerMessage.heartbeat(job: job)))
+      _ = try socket.send(MessageCoding.frames(line.heartbeat))
       nextBeat = .now + .seconds(Heartbeat.interval)
     }
 
@@ -281,8 +342,8 @@ extension WorkerMessage {
   /// The job that it is about.
   var job: JobID? {
     switch self {
-    case .ready: nil
-    case .heartbeat(let job): job
+    case .ready, .leaving: nil
+    case .heartbeat(let job, _): job
     case .progress(let job, _), .checkpoint(let job, _, _), .log(let job, _, _), .done(let job, _),
       .failed(let job, _, _, _), .cancelled(let job), .get(let job, _, _), .put(let job, _, _, _):
       job
@@ -293,7 +354,7 @@ extension WorkerMessage {
   var isOutcome: Bool {
     switch self {
     case .done, .failed, .cancelled: true
-    case .ready, .heartbeat, .progress, .checkpoint, .log, .get, .put: false
+    case .ready, .heartbeat, .leaving, .progress, .checkpoint, .log, .get, .put: false
     }
   }
 }

@@ -1,0 +1,167 @@
+import EditSettings
+import Foundation
+import Glibc
+import JobQueue
+import Messaging
+import Testing
+
+/// What systemd sees of a daemon, and what becomes of stopped and stuck processes.
+@Suite(.serialized) struct SystemdServiceTests {
+  private func statuses(_ notify: NotifySocket) -> [String] {
+    notify.messages.filter { $0.hasPrefix("STATUS=") }.map { String($0.dropFirst(7)) }
+  }
+
+  @Test("ready comes when clients, workers and clips get in; the status tells what is being done")
+  func status() throws {
+    let notify = try NotifySocket()
+    let service = try Service(environment: ["NOTIFY_SOCKET": notify.path])
+    #expect(
+      Array(notify.messages.prefix(2)) == [
+        "STATUS=0 queued, 0 running, 0 done, 0 failed", "READY=1",
+      ])
+    let job = try service.submit("ball", Service.settings(steps: 300))
+    try service.submit("next", Service.settings())
+    try service.eventually("the status tells of the job, its stage, step and time left") {
+      statuses(notify).contains {
+        $0.hasPrefix("1 queued, 1 running, 0 done, 0 failed; \(job.id): ")
+          && $0.contains(#/: (invert|edit) \d+/300 · 2 frames · .+ left$/#)
+      }
+    }
+    _ = try service.ask(.pause)
+    try service.eventually("the status tells of the pause") {
+      statuses(notify).last?.hasPrefix("paused: ") == true
+    }
+    _ = try service.ask(.cancel(job: job.id))
+    _ = try service.ask(.resume)
+    #expect(try service.finished("next").state == .done)
+    try service.eventually("the status tells of its end") {
+      statuses(notify).last == "0 queued, 0 running, 1 done, 0 failed"
+    }
+    // No watchdog, no signs of life.
+    #expect(!notify.messages.contains("WATCHDOG=1"))
+  }
+
+  @Test("the watchdog is fed while the loop turns, and not while the process stands still")
+  func watchdog() throws {
+    let notify = try NotifySocket()
+    let service = try Service(
+      workers: 0, environment: ["NOTIFY_SOCKET": notify.path, "WATCHDOG_USEC": "600000"])
+    func signs() -> Int { notify.messages.filter { $0 == "WATCHDOG=1" }.count }
+    try service.eventually("it is fed") { signs() >= 3 }
+    service.send(SIGSTOP)
+    try service.eventually("it stands still") {
+      try service.state() == "T"
+    }
+    let known = signs()
+    usleep(1_500_000)
+    #expect(signs() == known)
+    service.send(SIGCONT)
+    try service.eventually("it is fed again") { signs() >= known + 3 }
+  }
+
+  @Test(
+    "a stop leaves a checkpoint of a running job, tells systemd, and the job goes on from there")
+  func stop() throws {
+    let notify = try NotifySocket()
+    // But for the stop there would be no checkpoint.
+    let service = try Service(
+      options: ["--checkpoint-interval", "3600"], environment: ["NOTIFY_SOCKET": notify.path])
+    let settings = Service.settings(steps: 30, frames: 4)
+    try service.submit("undisturbed", settings)
+    #expect(try service.finished("undisturbed").state == .done)
+    try FileManager.default.removeItem(at: service.folders.cache.appending(path: "inversions"))
+    try service.submit("stopped", settings)
+    try service.eventually("it is being edited") {
+      try service.workerStatuses().contains {
+        $0.progress?.stage == .edit && ($0.progress?.step ?? 0) > 2
+      }
+    }
+    service.send(SIGTERM)
+    #expect(service.exitStatus() == 0)
+    let told = notify.messages
+    #expect(told.contains("STOPPING=1"))
+    #expect(told.contains("STATUS=stopping: 1 job leaves its checkpoint"))
+    #expect(!service.log.contains("killed"), "\(service.log)")
+    try service.start()
+    let job = try service.finished("stopped")
+    #expect(job.state == .done && job.attempts == 2)
+    let log = try service.content("stopped/job.log")
+    #expect(log.contains("continues at edit"), "\(log)")
+    #expect(
+      try Data(contentsOf: URL(filePath: service.outbox("stopped/edited.mp4")))
+        == Data(contentsOf: URL(filePath: service.outbox("undisturbed/edited.mp4"))))
+  }
+
+  @Test("a drain asks systemd for patience while a job runs")
+  func drain() throws {
+    let notify = try NotifySocket()
+    let service = try Service(environment: ["NOTIFY_SOCKET": notify.path])
+    try service.submit("ball", Service.settings(steps: 60))
+    try service.eventually("it runs") { try service.job(named: "ball")?.state == .running }
+    _ = try service.ask(.drain)
+    #expect(service.exitStatus() == 0)
+    #expect(notify.messages.contains("EXTEND_TIMEOUT_USEC=30000000"))
+    #expect(statuses(notify).contains { $0.hasPrefix("draining: ") })
+    #expect(notify.messages.contains("STOPPING=1"))
+  }
+
+  @Test(
+    "a worker that stands still is killed, its job is done by another attempt, and others go on")
+  func stoppedWorker() throws {
+    let service = try Service(workers: 2)
+    try service.submit("stopped", Service.settings(steps: 200))
+    try service.eventually("it is being worked on") {
+      try service.workerStatuses().contains { ($0.progress?.step ?? 0) > 1 }
+    }
+    let worker = try #require(try service.workerStatuses().first { $0.job != nil })
+    Glibc.kill(worker.pid, SIGSTOP)
+    try service.submit("other", Service.settings(steps: 2))
+    let other = try service.finished("other")
+    #expect(other.state == .done && other.attempts == 1)
+    let job = try service.finished("stopped")
+    #expect(job.state == .done && job.attempts == 2)
+    #expect(try service.content("stopped/job.log").contains("\(worker.name) died: it was silent"))
+    #expect(kill(worker.pid, 0) != 0)
+  }
+
+  @Test("a computation that hangs is found though its worker's heart beats, and is tried again")
+  func hungComputation() throws {
+    // A model whose index is a pipe into which nobody writes: whoever opens it waits for ever.
+    let models = FileManager.default.temporaryDirectory.appending(
+      path: "stemd-models-\(UUID().uuidString.prefix(8))")
+    defer { try? FileManager.default.removeItem(at: models) }
+    let hanging = models.appending(path: "hanging")
+    try FileManager.default.createDirectory(at: hanging, withIntermediateDirectories: true)
+    let real = Service.models.appending(path: "tiny-world")
+    try FileManager.default.createSymbolicLink(
+      at: models.appending(path: "tiny-world"), withDestinationURL: real)
+    for name in try FileManager.default.contentsOfDirectory(atPath: real.path) {
+      try FileManager.default.createSymbolicLink(
+        at: hanging.appending(path: name), withDestinationURL: real.appending(path: name))
+    }
+    let index = hanging.appending(path: "model_index.json").path
+    unlink(index)
+    #expect(mkfifo(index, 0o600) == 0)
+    let service = try Service(
+      workers: 2, options: ["--models", models.path], configuration: "limits: {stall_time: 3}")
+
+    var settings = Service.settings(steps: 100)
+    try service.submit("other", settings)
+    settings.model = "hanging"
+    try service.submit("hung", settings)
+    try service.eventually("it is taken for stuck") {
+      service.log.contains("hung: it did not move")
+    }
+    // The next attempt finds a whole model.
+    let next = hanging.appending(path: "next").path
+    symlink(real.appending(path: "model_index.json").path, next)
+    #expect(rename(next, index) == 0)
+    let hung = try service.finished("hung")
+    #expect(hung.state == .done && hung.attempts == 2, "\(service.log)")
+    let other = try service.finished("other")
+    #expect(other.state == .done && other.attempts == 1)
+    #expect(
+      try service.content("hung/job.log").contains(
+        "longer than the limit 'stall_time' allows"))
+  }
+}
