@@ -43,16 +43,16 @@ def median(cell, key="seconds"):
 
 def spread(cells):
     """The largest spread among cells that were measured more than once."""
-    found = [(max(c["seconds"]) - min(c["seconds"])) / median(c) for c in cells if len(c.get("seconds", ())) > 1]
+    found = [(max(c["seconds"]) - min(c["seconds"])) / median(c) for c in cells if c and len(c.get("seconds", ())) > 1]
     return f"{100 * max(found):.0f} %" if found else NOTHING
 
 
 def rounds(cells):
-    counts = {len(c["seconds"]) for c in cells if c.get("seconds")}
+    counts = {len(c["seconds"]) for c in cells if c and c.get("seconds")}
     if not counts:
         return NOTHING
     text = str(min(counts)) if len(counts) == 1 else f"{min(counts)}–{max(counts)}"
-    return text + (" (cold)" if any(c.get("cold") for c in cells) else "")
+    return text + (" (cold)" if any(c and c.get("cold") for c in cells) else "")
 
 
 def problem(cell):
@@ -191,8 +191,8 @@ def inversions(cases):
 
 def inversion_row(case, program, runs):
     cells = {run: cell_of(case, program, run) for run in runs}
-    ddim, stem, spatial_temporal = (median(cells[run]) for run in runs)
-    em = median(cells["stem"], "em_seconds")
+    ddim, stem, spatial_temporal = (cells.get(run) and median(cells[run]) for run in ("ddim", "stem", "spatial-temporal"))
+    em = cells.get("stem") and median(cells["stem"], "em_seconds")
     against = [digits(stem / other) if stem and other else NOTHING for other in (ddim, spatial_temporal)]
     a_frame = lambda cell: digits(median(cell) and median(cell) / case["shape"][0])
     share = f"{100 * em / stem:.0f} %" if stem and em else NOTHING

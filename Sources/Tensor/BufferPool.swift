@@ -8,14 +8,40 @@ import Synchronization
 /// power of two, so that nearly equal requests share buffers.
 enum BufferPool {
   private struct Idle {
-    var bySize: [Int: [UnsafeMutableRawPointer]] = [:]
+    /// Of each size, in the order in which they came back.
+    var bySize: [Int: [(address: UInt, returned: Int)]] = [:]
     var bytes = 0
+    var returns = 0
+
+    mutating func take(_ size: Int) -> UInt? {
+      guard let last = bySize[size]?.popLast() else { return nil }
+      bytes -= size
+      return last.address
+    }
+
+    mutating func keep(_ address: UInt, _ size: Int) {
+      returns += 1
+      bySize[size, default: []].append((address, returns))
+      bytes += size
+    }
+
+    /// Removes the one that has waited longest.
+    mutating func removeOldest() -> UInt? {
+      let oldest = bySize.filter { !$0.value.isEmpty }.min {
+        $0.value[0].returned < $1.value[0].returned
+      }
+      guard let size = oldest?.key else { return nil }
+      bytes -= size
+      return bySize[size]?.removeFirst().address
+    }
   }
 
   private static let idle = Mutex(Idle())
-  /// What is kept at most; beyond it, memory goes back to the system. A long clip's buffers are
-  /// hundreds of megabytes each, and clearing them anew for every layer took a tenth of the time.
-  private static let limit = min(4 << 30, Int(ProcessInfo.processInfo.physicalMemory / 6))
+  /// What is kept at most; beyond it, what has waited longest goes back to the system: the buffers
+  /// of a stage that is over, before those of the layers that come round again. A long clip's
+  /// buffers are hundreds of megabytes each, and clearing them anew for every layer took a tenth of
+  /// the time.
+  private static let limit = min(8 << 30, Int(ProcessInfo.processInfo.physicalMemory / 5))
   private static let alignment = 64
   /// From this size on, a buffer lies in huge pages where the system has them: fewer faults, and
   /// fewer misses of the address translation in the products.
@@ -24,11 +50,7 @@ enum BufferPool {
   /// Uninitialised memory of at least `bytes` bytes.
   static func take(bytes: Int) -> UnsafeMutableRawPointer {
     let size = roundedUp(bytes)
-    let kept = idle.withLock { idle -> UInt? in
-      guard let pointer = idle.bySize[size]?.popLast() else { return nil }
-      idle.bytes -= size
-      return UInt(bitPattern: pointer)
-    }
+    let kept = idle.withLock { $0.take(size) }
     if let kept, let pointer = UnsafeMutableRawPointer(bitPattern: kept) { return pointer }
     var fresh: UnsafeMutableRawPointer?
     let isHuge = size >= huge.least
@@ -44,24 +66,24 @@ enum BufferPool {
   /// Takes back memory that `take(bytes:)` gave for the same `bytes`.
   static func giveBack(_ pointer: UnsafeMutableRawPointer, bytes: Int) {
     let size = roundedUp(bytes)
+    guard size <= limit else { return free(pointer) }
     let address = UInt(bitPattern: pointer)
-    let keep = idle.withLock { idle in
-      guard idle.bytes + size <= limit, let pointer = UnsafeMutableRawPointer(bitPattern: address)
-      else { return false }
-      idle.bySize[size, default: []].append(pointer)
-      idle.bytes += size
-      return true
+    let oldest = idle.withLock { idle in
+      idle.keep(address, size)
+      var oldest: [UInt] = []
+      while idle.bytes > limit, let next = idle.removeOldest() { oldest.append(next) }
+      return oldest
     }
-    if !keep { free(pointer) }
+    for address in oldest { free(UnsafeMutableRawPointer(bitPattern: address)) }
   }
 
   /// Gives everything that waits for a taker back to the system.
   static func empty() {
-    let pointers = idle.withLock { idle in
+    let addresses = idle.withLock { idle in
       defer { idle = Idle() }
-      return idle.bySize.values.flatMap { $0.map { UInt(bitPattern: $0) } }
+      return idle.bySize.values.flatMap { $0.map(\.address) }
     }
-    for pointer in pointers { free(UnsafeMutableRawPointer(bitPattern: pointer)) }
+    for address in addresses { free(UnsafeMutableRawPointer(bitPattern: address)) }
   }
 
   private static func roundedUp(_ bytes: Int) -> Int {
