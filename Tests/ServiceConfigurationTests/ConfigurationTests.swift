@@ -71,6 +71,20 @@ import Yams
     }
   }
 
+  @Test("the man page describes every key, in its order")
+  func manual() throws {
+    let page = Self.shipped.deletingLastPathComponent().deletingLastPathComponent().appending(
+      path: "Docs/man/stemd.yaml.5")
+    let keys = try String(contentsOf: page, encoding: .utf8).split(separator: "\n").compactMap {
+      $0.hasPrefix(".It Ic ") ? String($0.dropFirst(7)) : nil
+    }
+    let known = ConfigurationKey.all.map(\.name)
+    let groups = ConfigurationKey.groups.sorted()
+    #expect(
+      keys == known.filter { !$0.contains(".") } + groups
+        + known.filter { $0.contains(".") }.map { $0.split(separator: ".").last.map(String.init)! })
+  }
+
   @Test("options go before the environment, that before drop-ins by name, those before the file")
   func precedence() throws {
     let files = try Files(
