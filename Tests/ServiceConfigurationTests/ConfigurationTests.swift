@@ -159,6 +159,10 @@ import Yams
         "default_model: ../x", "", [:],
         "takes the plain name of a folder among the models, not '../x'"
       ),
+      (
+        "metrics_file: /tmp/metrics", "", [:],
+        "takes the absolute path of a file whose name ends in .prom, not '/tmp/metrics'"
+      ),
       ("inbox_poll: .nan", "", [:], "takes a number of seconds from 0.1 to 86400"),
       ("cache_bytes: 99999999999 GiB", "", [:], "takes a size such as 1000000, 64 MiB or 8 GiB"),
     ])
@@ -244,6 +248,8 @@ import Yams
     configuration.checkpointInterval = 0.25
     configuration.cacheBytes = 12345
     configuration.inboxPoll = 2
+    configuration.metricsFile = "/var/lib/node exporter/stemd.prom"
+    configuration.metricsInterval = 30
     configuration.limits.spool.jobBytes = 3 << 30
     configuration.limits.spool.queueLength = 7
     configuration.limits.spool.spoolReserve = 5 << 10
