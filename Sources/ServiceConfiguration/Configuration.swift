@@ -24,6 +24,10 @@ public struct Configuration: Equatable, Sendable {
   public var cacheBytes = 10 << 30
   /// Seconds between two looks into the inbox; `nil` for what its file system needs.
   public var inboxPoll: Double?
+  /// For node_exporter's textfile collector.
+  public var metricsFile: String?
+  /// Seconds from one writing of the metrics to the next.
+  public var metricsInterval = 15.0
   public var limits = Limits()
 
   public struct Limits: Equatable, Sendable {

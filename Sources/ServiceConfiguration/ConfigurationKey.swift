@@ -81,6 +81,8 @@ extension ConfigurationKey {
     Self("submit_folders", \.submitFolders, .folders),
     Self("listen", \.listen, .endpoint, absent: "none", .atRestart),
     Self("listen_workers", \.listenWorkers, .endpoint, absent: "none", .atRestart),
+    Self("metrics_file", \.metricsFile, .metricsFile, absent: "none"),
+    Self("metrics_interval", \.metricsInterval, .seconds(1...3600)),
     Self("limits.queue_length", \.limits.spool.queueLength, .whole(1...10_000_000)),
     Self("limits.job_bytes", \.limits.spool.jobBytes, .bytes),
     Self("limits.spool_reserve", \.limits.spool.spoolReserve, .bytes),

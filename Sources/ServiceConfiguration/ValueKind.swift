@@ -62,6 +62,14 @@ extension ValueKind<String> {
     read: { $0.string.flatMap { $0.hasPrefix("/") && !$0.utf8.contains(0) ? $0 : nil } },
     text: quotedText, node: { Node(absolutePath($0)) })
 
+  static let metricsFile = Self(
+    takes: "the absolute path of a file whose name ends in .prom",
+    read: {
+      $0.string.flatMap {
+        $0.hasPrefix("/") && $0.hasSuffix(".prom") && !$0.utf8.contains(0) ? $0 : nil
+      }
+    }, text: quotedText, node: { Node(absolutePath($0)) })
+
   static let endpoint = Self(
     takes: "an endpoint such as tcp://0.0.0.0:7070",
     read: { $0.string.flatMap { $0.hasPrefix("tcp://") ? $0 : nil } }, text: quotedText)

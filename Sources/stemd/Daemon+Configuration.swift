@@ -50,6 +50,8 @@ extension Daemon {
     if changed.contains("limits.connections") {
       connectionLimit?.set(configuration.limits.connections)
     }
+    if changed.contains("metrics_file") { metricsFileChanged() }
+    if changed.contains("metrics_interval") { metrics.due = .now }
     if !changed.isDisjoint(with: ["models", "default_model", "submit_folders"]) {
       warnOfMissingFolders()
     }

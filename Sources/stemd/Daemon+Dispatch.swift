@@ -34,6 +34,7 @@ extension Daemon {
       mayDispatch = chosen.count == idle.count
       guard !chosen.isEmpty else { return }
       let running = try spool.store.start(chosen.map { ($0.job.id, $0.worker.name) })
+      counters.attempts += running.count
       for (choice, job) in zip(chosen, running) {
         turns.began(client: job.client)
         if !give(job, to: choice.worker, now: now) { turns.ended(client: job.client) }

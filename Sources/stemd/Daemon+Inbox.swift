@@ -81,6 +81,7 @@ extension Daemon {
     mayDispatch = true
     tell(job)
     guard job.state.isFinal else { return }
+    counters.count(job.state)
     logger.log(.jobFailed, "failed: \(displayLine(job.error ?? ""))", metadata: fields(of: job))
     deliver(job.id)
   }

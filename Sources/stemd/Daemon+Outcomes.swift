@@ -119,6 +119,7 @@ extension Daemon {
     unfit[id] = nil
     _ = try spool.store.finish(
       id, as: state, error: error, isQuarantined: isQuarantined, figures: figures)
+    counters.count(state, isQuarantined: isQuarantined, figures)
     deliver(id)
   }
 

@@ -21,23 +21,28 @@ extension Daemon {
   /// Forgets a worker, and queues its job again.
   /// - Parameters:
   ///   - isOwnFault: Not where somebody killed it: that says nothing about the job.
-  ///   - verb: What became of it, in a word.
-  func lose(_ worker: Worker, how: String, isOwnFault: Bool = true, verb: String = "died") {
+  ///   - loss: What became of it.
+  func lose(
+    _ worker: Worker, how: String, isOwnFault: Bool = true, loss: ServiceCounters.Loss = .died
+  ) {
     let now = ContinuousClock.now
     workers[worker.name] = nil
     guard let work = worker.work else { return }
     leave(work)
+    counters.count(isOwnFault ? loss : .ended)
     logForJob(
       work.assignment.job, .warning,
-      "\(worker.name) \(verb): it \(how); \(Self.loss(of: work, now: now))",
+      "\(worker.name) \(loss.rawValue): it \(how); \(Self.loss(of: work, now: now))",
       worker: displayName(worker.name))
     let outcome: Outcome
     if let exceeded = work.exceeded {
       outcome = .failed(exceeded)
     } else if isOwnFault {
       outcome = .attemptFailed(
-        "its worker \(verb)",
-        sentence: { "its worker \(verb) \($0) times while it edited this clip; see job.log" })
+        "its worker \(loss.rawValue)",
+        sentence: {
+          "its worker \(loss.rawValue) \($0) times while it edited this clip; see job.log"
+        })
     } else {
       outcome = .interrupted("its worker \(how)")
     }
@@ -63,7 +68,7 @@ extension Daemon {
     for worker in workers.values {
       holdToLimits(worker, now: now)
       let reason: String
-      var verb = "died"
+      var loss = ServiceCounters.Loss.died
       if let key = worker.key, !isAllowed(key) {
         reason = "had its key revoked"
       } else if now - worker.lastHeard > WorkerTimes.silence {
@@ -73,7 +78,7 @@ extension Daemon {
       } else if let quiet = worker.work?.quiet, quiet > configuration.limits.stallTime {
         reason =
           "did not move on for \(durationText(seconds: quiet)), longer than the limit 'stall_time' allows"
-        verb = "hung"
+        loss = .hung
       } else if let exceeded = workers[worker.name]?.work?.exceeded, worker.work?.cancelled == nil,
         workers[worker.name]?.work?.cancelled == nil
       {
@@ -91,12 +96,12 @@ extension Daemon {
         ]) { $1 })
       if isOwn {
         processes.kill(worker.name)
-      } else if verb == "hung" {
+      } else if loss == .hung {
         // Its process can still exit; whoever started it may start it again.
         _ = send(.stop, to: worker)
       }
       // What becomes of a worker elsewhere is its network's or its operator's affair.
-      lose(worker, how: reason, isOwnFault: isOwn || verb == "hung", verb: verb)
+      lose(worker, how: reason, isOwnFault: isOwn || loss == .hung, loss: loss)
     }
     for process in processes.startTimes()
     where now - process.started > WorkerTimes.introduction && workers[process.name] == nil {

@@ -74,7 +74,7 @@ extension Daemon {
     case .ready: break
     case .leaving:
       guard let worker = workers[name] else { return }
-      lose(worker, how: "was told to end", isOwnFault: false)
+      lose(worker, how: "was told to end", isOwnFault: false, loss: .ended)
     case .heartbeat(let job, let quiet):
       guard let worker = workers[name] else { return }
       _ = send(Self.heartbeat, to: worker)

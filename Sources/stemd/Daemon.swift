@@ -80,6 +80,8 @@ final class Daemon {
   var holdsBack: Refusal?
   /// Connections that were refused so far, as far as they were reported.
   var connectionsRefused = 0
+  var counters = ServiceCounters()
+  var metrics = MetricsState()
   var workerComplaints = LogThrottle()
   var controlComplaints = LogThrottle()
   var connectionLimit: ConnectionLimit?
@@ -141,6 +143,7 @@ final class Daemon {
     serviceManager.ready()
     while !isStopping { try turn() }
     try stop()
+    try endMetrics()
   }
 
   /// What is no reason not to start, but will make jobs fail: it may come by and by.
@@ -194,6 +197,7 @@ final class Daemon {
       watchers.removeExpired(now: now)
       uploads.removeIdle(now: now)
       showStatus()
+      writeMetricsIfDue(now: now)
       if mode == .draining { serviceManager.extendTimeout() }
       reportKeysAndConnections()
       endIfDrained()

@@ -71,6 +71,20 @@ import Yams
     }
   }
 
+  @Test("the man page describes every key, in its order")
+  func manual() throws {
+    let page = Self.shipped.deletingLastPathComponent().deletingLastPathComponent().appending(
+      path: "Docs/man/stemd.yaml.5")
+    let keys = try String(contentsOf: page, encoding: .utf8).split(separator: "\n").compactMap {
+      $0.hasPrefix(".It Ic ") ? String($0.dropFirst(7)) : nil
+    }
+    let known = ConfigurationKey.all.map(\.name)
+    let groups = ConfigurationKey.groups.sorted()
+    #expect(
+      keys == known.filter { !$0.contains(".") } + groups
+        + known.filter { $0.contains(".") }.map { $0.split(separator: ".").last.map(String.init)! })
+  }
+
   @Test("options go before the environment, that before drop-ins by name, those before the file")
   func precedence() throws {
     let files = try Files(
@@ -144,6 +158,10 @@ import Yams
       (
         "default_model: ../x", "", [:],
         "takes the plain name of a folder among the models, not '../x'"
+      ),
+      (
+        "metrics_file: /tmp/metrics", "", [:],
+        "takes the absolute path of a file whose name ends in .prom, not '/tmp/metrics'"
       ),
       ("inbox_poll: .nan", "", [:], "takes a number of seconds from 0.1 to 86400"),
       ("cache_bytes: 99999999999 GiB", "", [:], "takes a size such as 1000000, 64 MiB or 8 GiB"),
@@ -230,6 +248,8 @@ import Yams
     configuration.checkpointInterval = 0.25
     configuration.cacheBytes = 12345
     configuration.inboxPoll = 2
+    configuration.metricsFile = "/var/lib/node exporter/stemd.prom"
+    configuration.metricsInterval = 30
     configuration.limits.spool.jobBytes = 3 << 30
     configuration.limits.spool.queueLength = 7
     configuration.limits.spool.spoolReserve = 5 << 10

@@ -40,6 +40,16 @@ public struct JobStatistics: Codable, Sendable, Equatable {
 }
 
 extension JobStore {
+  /// When the queued job that was accepted first was submitted.
+  public var oldestQueued: Date? {
+    get throws {
+      try database.unsafeRead {
+        try Date.fetchOne(
+          $0, sql: "SELECT submitted FROM job WHERE state = 'queued' ORDER BY id LIMIT 1")
+      }
+    }
+  }
+
   /// - Parameter client: `nil` for all clients' jobs.
   public func statistics(client: String? = nil, now: Date = Date()) throws -> JobStatistics {
     let counts = try client.map(countsByState) ?? countsByState()
