@@ -18,7 +18,8 @@ extension Daemon {
     if let dispatchAt, now < dispatchAt { return }
     dispatchAt = nil
     guard mode == .running, mayDispatch, !isStopping else { return }
-    let free = workers.values.filter { $0.work == nil && !processes.leaving.contains($0.name) }
+    let leaving = processes.leaving
+    let free = workers.values.filter { $0.work == nil && !leaving.contains($0.name) }
       .sorted { $0.name < $1.name }
     var idle = free.filter { $0.restsUntil.map { $0 <= now } ?? true }
     restsEnd = free.compactMap(\.restsUntil).filter { $0 > now }.min()

@@ -13,10 +13,18 @@ extension Daemon {
       "job": "\(job.id)", "clip": "\(displayName(job.sourceName))",
     ]
     if !job.client.isEmpty { fields["client"] = "\(displayName(job.client))" }
-    if let worker = workers.values.first(where: { $0.work?.assignment.job == job.id }) {
-      fields["worker"] = "\(displayName(worker.name))"
-      fields["stage"] = worker.work?.progress.map { "\($0.stage.rawValue)" }
+    if let work = job.worker.flatMap({ workers[$0]?.work }), work.assignment.job == job.id {
+      fields["worker"] = job.worker.map { "\(displayName($0))" }
+      fields["stage"] = work.progress.map { "\($0.stage.rawValue)" }
     }
+    return fields
+  }
+
+  /// `WORKER`, and all of its job.
+  func fields(ofWorker name: String) -> Logger.Metadata {
+    let job = workers[name]?.work?.assignment.job
+    var fields = job.map { self.fields(of: $0) } ?? [:]
+    fields["worker"] = "\(displayName(name))"
     return fields
   }
 

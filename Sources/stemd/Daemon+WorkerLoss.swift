@@ -8,11 +8,9 @@ import Messaging
 /// What becomes of workers that die, fall silent or exceed a limit, and of their jobs.
 extension Daemon {
   func workerProcessEnded(_ ended: WorkerProcesses.Ended) {
-    let job = workers[ended.name]?.work?.assignment.job
     log(
       ended.isExpected ? nil : .workerDied, ended.isExpected ? .info : .warning,
-      "worker process \(ended.pid) \(ended.how)",
-      (job.map { fields(of: $0) } ?? [:]).merging(["worker": "\(ended.name)"]) { $1 })
+      "worker process \(ended.pid) \(ended.how)", fields(ofWorker: ended.name))
     if let worker = workers[ended.name], worker.pid == ended.pid {
       lose(worker, how: ended.how, isOwnFault: !ended.isKilledFromOutside)
     }
@@ -88,12 +86,9 @@ extension Daemon {
       }
       guard let worker = workers[worker.name] else { continue }
       let isOwn = processes.pid(of: worker.name) == worker.pid
-      let job = worker.work?.assignment.job
       logger.log(
         .workerHung, "worker \(reason), and is \(isOwn ? "killed" : "forgotten")",
-        metadata: (job.map { fields(of: $0) } ?? [:]).merging([
-          "worker": "\(displayName(worker.name))"
-        ]) { $1 })
+        metadata: fields(ofWorker: worker.name))
       if isOwn {
         processes.kill(worker.name)
       } else if loss == .hung {
