@@ -64,7 +64,7 @@ let package = Package(
       name: "Messaging",
       dependencies: [
         "CConnectionCeiling", "CLinux", "CZeroMQ", "EditSettings", "JobQueue",
-        "ServiceConfiguration",
+        "ServiceConfiguration", logging,
       ]),
 
     // The programs.

@@ -175,15 +175,3 @@ struct StemWorker: ParsableCommand {
 
   enum SharedSpool: EnumerableFlag { case sharedSpool, noSharedSpool }
 }
-
-extension Logger.Level {
-  init(_ level: LogLevel) {
-    switch level {
-    case .debug: self = .debug
-    case .info: self = .info
-    case .notice: self = .notice
-    case .warning: self = .warning
-    case .error: self = .error
-    }
-  }
-}

@@ -58,15 +58,3 @@ extension Daemon {
     }
   }
 }
-
-extension Logger.Level {
-  init(_ level: LogLevel) {
-    switch level {
-    case .debug: self = .debug
-    case .info: self = .info
-    case .notice: self = .notice
-    case .warning: self = .warning
-    case .error: self = .error
-    }
-  }
-}

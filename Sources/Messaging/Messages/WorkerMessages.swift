@@ -60,10 +60,6 @@ public enum DaemonMessage: Sendable, Equatable {
   case gone(job: JobID, file: String, message: String)
 }
 
-public enum LogLevel: String, Codable, Sendable {
-  case debug, info, notice, warning, error
-}
-
 /// The times both sides of the worker socket keep to.
 public enum Heartbeat {
   /// Seconds between heartbeats.
