@@ -37,16 +37,9 @@ public struct ConfigurationKey: Sendable {
     _ name: String, _ path: WritableKeyPath<Configuration, Value> & Sendable,
     _ kind: ValueKind<Value>, _ change: Change = .atReload
   ) {
-    (self.name, self.change, absent, takes) = (name, change, nil, kind.takes)
-    node = kind.node
-    text = { kind.text($0[keyPath: path]) }
-    isEqual = { $0[keyPath: path] == $1[keyPath: path] }
-    set = { node, configuration in
-      guard let value = kind.read(node) else { return false }
-      configuration[keyPath: path] = value
-      return true
-    }
-    copy = { $1[keyPath: path] = $0[keyPath: path] }
+    self.init(
+      name, path, takes: kind.takes, read: kind.read, text: kind.text, node: kind.node,
+      absent: nil, change)
   }
 
   /// - Parameter absent: what holds where it has no value.
@@ -54,12 +47,22 @@ public struct ConfigurationKey: Sendable {
     _ name: String, _ path: WritableKeyPath<Configuration, Value?> & Sendable,
     _ kind: ValueKind<Value>, absent: String, _ change: Change = .atReload
   ) {
-    (self.name, self.change, self.absent, takes) = (name, change, absent, kind.takes)
-    node = kind.node
-    text = { $0[keyPath: path].map(kind.text) }
+    self.init(
+      name, path, takes: kind.takes, read: { kind.read($0).map(Optional.some) },
+      text: { $0.map(kind.text) }, node: kind.node, absent: absent, change)
+  }
+
+  private init<Stored: Equatable & Sendable>(
+    _ name: String, _ path: WritableKeyPath<Configuration, Stored> & Sendable, takes: String,
+    read: @escaping @Sendable (Node) -> Stored?, text: @escaping @Sendable (Stored) -> String?,
+    node: @escaping @Sendable (String) -> Node, absent: String?, _ change: Change
+  ) {
+    (self.name, self.change, self.absent, self.takes) = (name, change, absent, takes)
+    self.node = node
+    self.text = { text($0[keyPath: path]) }
     isEqual = { $0[keyPath: path] == $1[keyPath: path] }
     set = { node, configuration in
-      guard let value = kind.read(node) else { return false }
+      guard let value = read(node) else { return false }
       configuration[keyPath: path] = value
       return true
     }
