@@ -14,23 +14,16 @@ struct ConfigurationFile {
     func unreadable(_ why: String) -> ConfigurationError {
       ConfigurationError("the configuration \(displayName(path)) cannot be read: \(why)")
     }
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { throw unreadable(String(cString: strerror(errno))) }
-    defer { close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: Self.largest + 1)
-    var count = 0
-    while count < bytes.count {
-      let read = bytes.withUnsafeMutableBytes { buffer in
-        Foundation.read(descriptor, buffer.baseAddress! + count, buffer.count - count)
-      }
-      guard read >= 0 else { throw unreadable(String(cString: strerror(errno))) }
-      if read == 0 { break }
-      count += read
+    let bytes: [UInt8]
+    do {
+      bytes = try FileSystem.read(path, limit: Self.largest + 1, followsLinks: true)
+    } catch let error as FileError {
+      throw unreadable(String(cString: strerror(error.code)))
     }
-    guard count <= Self.largest else {
+    guard bytes.count <= Self.largest else {
       throw unreadable("it has more than \(byteText(Self.largest))")
     }
-    guard let text = String(validating: bytes.prefix(count), as: UTF8.self) else {
+    guard let text = String(validating: bytes, as: UTF8.self) else {
       throw ConfigurationError("the configuration \(displayName(path)) is not UTF-8 text")
     }
     self.init(path: path, yaml: text)

@@ -68,7 +68,7 @@ struct FileStatus: Equatable {
 /// The few operations that claims and deliveries are made of. None follows a symbolic link at the
 /// path's end, none replaces a file silently (but for `writeAside`), and what says so is on the
 /// disk when it returns.
-enum FileSystem {
+package enum FileSystem {
   /// `nil` where there is no such file.
   static func status(_ path: String) throws -> FileStatus? {
     var raw = stat()
@@ -235,8 +235,11 @@ enum FileSystem {
   }
 
   /// At most `limit` bytes of a regular file.
-  static func read(_ path: String, limit: Int) throws -> [UInt8] {
-    let input = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+  /// - Parameter followsLinks: Where whoever may put a link there may put anything there.
+  package static func read(_ path: String, limit: Int, followsLinks: Bool = false) throws -> [UInt8]
+  {
+    let input = open(
+      path, O_RDONLY | (followsLinks ? 0 : O_NOFOLLOW) | O_NONBLOCK | O_CLOEXEC)
     guard input >= 0 else { throw FileError("read", path) }
     defer { close(input) }
     var bytes = [UInt8](repeating: 0, count: limit)
@@ -346,7 +349,7 @@ enum FileSystem {
     }
   }
 
-  static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String)
+  package static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String)
     throws
   {
     var written = 0

@@ -21,15 +21,13 @@ struct MetricsFile: Sendable {
     unlink(aside)
     let descriptor = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw failure() }
-    var bytes = Array(text.utf8)[...]
     var code: Int32 = 0
-    while !bytes.isEmpty, code == 0 {
-      let written = bytes.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
-      if written > 0 {
-        bytes = bytes.dropFirst(written)
-      } else if errno != EINTR {
-        code = written == 0 ? EIO : errno
+    do {
+      try Array(text.utf8).withUnsafeBytes {
+        try FileSystem.writeAll($0, to: descriptor, path: aside)
       }
+    } catch {
+      code = (error as? FileError)?.code ?? EIO
     }
     // The collector runs as somebody else, whatever this process keeps from others.
     if code == 0, fchmod(descriptor, 0o644) != 0 { code = errno }
