@@ -41,7 +41,7 @@ let package = Package(
     // Not a library either: Landlock, and what a signal handler may do.
     .target(name: "CConfinement"),
     // The engine's innermost loops.
-    .target(name: "CKernels"),
+    .target(name: "CKernels", dependencies: ["COneDNN"]),
 
     // What the project exists for; each imports only from above itself.
     .target(name: "EditSettings"),

@@ -6,7 +6,7 @@
 
 typedef uint32_t words __attribute__((vector_size(64), aligned(1)));
 
-PORTABLE uint64_t kernels_checksum(const void *bytes, long count) {
+PORTABLE(uint64_t, kernels_checksum, (const void *bytes, long count), (bytes, count)) {
   const unsigned char *from = bytes;
   words lanes = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
   long position = 0;

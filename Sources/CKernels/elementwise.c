@@ -25,7 +25,7 @@ static inline __attribute__((always_inline)) void exponential(const floats *x, f
   *result = (floats)((((ints)p + exponent) & isNumber & ~isHuge) | (infinity & isHuge) | ((ints)*x & ~isNumber));
 }
 
-PORTABLE void kernels_to_bfloat16(const float *from, uint16_t *to, long count) {
+PORTABLE(void, kernels_to_bfloat16, (const float *from, uint16_t *to, long count), (from, to, count)) {
   const uint32_t *bits = (const uint32_t *)from;
   for (long i = 0; i < count; i++) {
     const uint32_t b = bits[i];
@@ -35,8 +35,10 @@ PORTABLE void kernels_to_bfloat16(const float *from, uint16_t *to, long count) {
   }
 }
 
-PORTABLE void kernels_scale_shift(
-    const float *from, float *to, long rows, long channels, const float *scale, const float *shift, bool silu) {
+PORTABLE(
+    void, kernels_scale_shift,
+    (const float *from, float *to, long rows, long channels, const float *scale, const float *shift, bool silu),
+    (from, to, rows, channels, scale, shift, silu)) {
   for (long row = 0; row < rows; row++) {
     const float *source = from + row * channels;
     float *target = to + row * channels;
@@ -57,8 +59,10 @@ PORTABLE void kernels_scale_shift(
   }
 }
 
-PORTABLE void kernels_sums(
-    const float *from, long rows, long channels, const float *origin, float *sums, float *squares) {
+PORTABLE(
+    void, kernels_sums,
+    (const float *from, long rows, long channels, const float *origin, float *sums, float *squares),
+    (from, rows, channels, origin, sums, squares)) {
   for (long row = 0; row < rows; row++)
     for (long channel = 0; channel < channels; channel++) {
       const float difference = from[row * channels + channel] - origin[channel];
@@ -67,8 +71,10 @@ PORTABLE void kernels_sums(
     }
 }
 
-PORTABLE void kernels_exact_sums(
-    const float *from, long rows, long channels, const float *origin, double *sums, double *squares) {
+PORTABLE(
+    void, kernels_exact_sums,
+    (const float *from, long rows, long channels, const float *origin, double *sums, double *squares),
+    (from, rows, channels, origin, sums, squares)) {
   for (long row = 0; row < rows; row++)
     for (long channel = 0; channel < channels; channel++) {
       const double difference = (double)from[row * channels + channel] - (double)origin[channel];
@@ -77,8 +83,10 @@ PORTABLE void kernels_exact_sums(
     }
 }
 
-PORTABLE void kernels_layer_norm(
-    const float *from, float *to, long rows, long channels, const float *weight, const float *bias, float epsilon) {
+PORTABLE(
+    void, kernels_layer_norm,
+    (const float *from, float *to, long rows, long channels, const float *weight, const float *bias, float epsilon),
+    (from, to, rows, channels, weight, bias, epsilon)) {
   for (long row = 0; row < rows; row++) {
     const float *source = from + row * channels;
     float *target = to + row * channels;
@@ -127,7 +135,7 @@ static inline __attribute__((always_inline)) void error_function(const floats *v
   *result = (floats)(((ints)erf & inside) | ((ints)sign & ~inside));
 }
 
-PORTABLE void kernels_geglu(const float *from, float *to, long rows, long channels) {
+PORTABLE(void, kernels_geglu, (const float *from, float *to, long rows, long channels), (from, to, rows, channels)) {
   for (long row = 0; row < rows; row++) {
     const float *value = from + row * 2 * channels, *gate = value + channels;
     float *target = to + row * channels;

@@ -8,9 +8,23 @@ typedef int32_t ints __attribute__((vector_size(64), aligned(4)));
 #define STORE(pointer, value) (*(floats *)(pointer) = (value))
 #define UNROLL _Pragma("clang loop unroll(full)")
 
-// Compiles a function for several generations of processors and takes the right one at run time.
+// Defines a function in forms for several generations of processors, of which each call takes the one of
+// `kernels_instructions`: PORTABLE(type, name, (parameters), (the parameters' names)) { … }
 #if defined(__x86_64__)
-#define PORTABLE __attribute__((target_clones("avx512f", "arch=haswell", "default")))
+#define PORTABLE(type, name, parameters, names)                                                                  \
+  static inline __attribute__((always_inline)) type name##_body parameters;                                      \
+  static __attribute__((target("avx512f"))) type name##_avx512 parameters { return name##_body names; }          \
+  static __attribute__((target("avx2,fma"))) type name##_avx2 parameters { return name##_body names; }           \
+  static type name##_any parameters { return name##_body names; }                                                \
+  type name parameters {                                                                                         \
+    switch (kernels_instructions()) {                                                                            \
+    case kernels_avx512: return name##_avx512 names;                                                             \
+    case kernels_avx2: return name##_avx2 names;                                                                 \
+    case kernels_any: break;                                                                                     \
+    }                                                                                                            \
+    return name##_any names;                                                                                     \
+  }                                                                                                              \
+  static inline __attribute__((always_inline)) type name##_body parameters
 #else
-#define PORTABLE
+#define PORTABLE(type, name, parameters, names) type name parameters
 #endif

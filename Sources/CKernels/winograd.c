@@ -28,8 +28,10 @@
     o0 = (m0) + a + c, o1 = b + 2 * d, o2 = a + 4 * c, o3 = b + 8 * d + (m5); \
   } while (0)
 
-PORTABLE void kernels_winograd_input(
-    const float *picture, long height, long width, long channels, long y, long x, float *transformed, long step) {
+PORTABLE(
+    void, kernels_winograd_input,
+    (const float *picture, long height, long width, long channels, long y, long x, float *transformed, long step),
+    (picture, height, width, channels, y, x, transformed, step)) {
   const bool inside = y >= 0 && x >= 0 && y + 6 <= height && x + 6 <= width;
   for (long channel = 0; channel < channels; channel += 16) {
     floats half[6][6];
@@ -56,8 +58,10 @@ PORTABLE void kernels_winograd_input(
   }
 }
 
-PORTABLE void kernels_winograd_weights(
-    const float *weights, long input_channels, float *transformed, long stride, long step) {
+PORTABLE(
+    void, kernels_winograd_weights,
+    (const float *weights, long input_channels, float *transformed, long stride, long step),
+    (weights, input_channels, transformed, stride, step)) {
   for (long channel = 0; channel < input_channels; channel++) {
     const float *g = weights + channel * 9 * 16;
     // They come from memory, each once, and the processor's own guesses hold up the stores.
@@ -78,9 +82,11 @@ PORTABLE void kernels_winograd_weights(
   }
 }
 
-PORTABLE void kernels_winograd_output(
-    const float *products, long step, long channels, const float *bias, float *picture, long height, long width,
-    long stride, long y, long x) {
+PORTABLE(
+    void, kernels_winograd_output,
+    (const float *products, long step, long channels, const float *bias, float *picture, long height, long width,
+     long stride, long y, long x),
+    (products, step, channels, bias, picture, height, width, stride, y, x)) {
   const long rows = height - y < 4 ? height - y : 4, columns = width - x < 4 ? width - x : 4;
   for (long channel = 0; channel < channels; channel += 16) {
     floats half[4][6];

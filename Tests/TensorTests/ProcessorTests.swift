@@ -1,3 +1,4 @@
+import CKernels
 import Foundation
 import Testing
 
@@ -39,6 +40,33 @@ import Testing
     return Comparison(status: process.terminationStatus, errors: errors)
   }
 
+  /// In a process of their own, for the choice is made once in a process.
+  @Test(
+    "our own kernels pass their tests in the forms for older processors",
+    arguments: [("AVX2", "Haswell"), ("SSE41", "Nehalem")])
+  func olderForms(instructions: String, core: String) throws {
+    let process = Process()
+    process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+    process.arguments =
+      ["--testing-library", "swift-testing"]
+      + [
+        "KernelFormTests", "WideRangeTests", "NormalisationTests", "GatedFeedForwardTests",
+        "WinogradTests", "ConvolutionTests",
+      ].flatMap { ["--filter", $0] }
+    process.environment = ProcessInfo.processInfo.environment.merging(
+      ["ONEDNN_MAX_CPU_ISA": instructions, "OPENBLAS_CORETYPE": core, "NO_COLOR": "1"]) { $1 }
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = output
+    try process.run()
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 0, "\(text)")
+    // They did run: a filter that fits nothing passes, too.
+    #expect(text.contains("Suite KernelFormTests passed"), "\(text)")
+    #expect(text.contains("Suite WinogradTests passed"), "\(text)")
+  }
+
   /// OpenBLAS chooses for itself, and has to be told too.
   @Test(
     "every component agrees with PyTorch by the kernels for older processors",
@@ -62,6 +90,19 @@ import Testing
       let error = try #require(comparison.errors[name])
       // More than what full precision has: it is indeed computed in bf16.
       #expect((1e-4..<bound).contains(error), "\(name): \(error)")
+    }
+  }
+}
+
+/// What `ProcessorTests.olderForms` relies on.
+@Suite struct KernelFormTests {
+  @Test("our kernels take the form that oneDNN's environment leaves them")
+  func form() {
+    switch ProcessInfo.processInfo.environment["ONEDNN_MAX_CPU_ISA"] {
+    case "SSE41": #expect(kernels_instructions() == kernels_any)
+    // Where there is no AVX2, there is nothing to keep them from.
+    case "AVX2": #expect(kernels_instructions() != kernels_avx512)
+    default: #expect((kernels_instructions() == kernels_avx512) == kernels_have_avx512())
     }
   }
 }

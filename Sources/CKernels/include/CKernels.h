@@ -8,10 +8,16 @@
 
 // --- What this processor has ---------------------------------------------------------------------------------------
 
-/// Whether the functions named `…_avx512` may be called.
+/// Whether the functions named `…_avx512` may be called: neither the processor nor oneDNN's environment
+/// (`ONEDNN_MAX_CPU_ISA`) forbids it.
 bool kernels_have_avx512(void);
 /// Whether, besides, the functions named `…_bf16` may be called.
 bool kernels_have_bf16(void);
+
+/// Vector instructions for which all other functions have a form; `kernels_any` are those of every processor.
+typedef enum { kernels_any, kernels_avx2, kernels_avx512 } kernels_set;
+/// The form that they take, the best that may be.
+kernels_set kernels_instructions(void);
 
 // --- Attention (attention.c) ---------------------------------------------------------------------------------------
 
