@@ -64,13 +64,12 @@ def cases_of(arguments):
     cases = chosen((quick_cases if arguments.quick else all_cases)(arguments.shrink), arguments.cases)
     if not cases:
         sys.exit(f"no case is called {' or '.join(arguments.cases)}: see --list")
-    if arguments.runs:
-        cases = [dataclasses.replace(case, runs=tuple(run for run in case.runs if run in arguments.runs)) for case in cases]
-        cases = [case for case in cases if case.runs]
-        if not cases:
-            sys.exit(f"none of these cases computes {' or '.join(arguments.runs)}")
-    if arguments.only:
-        cases = [dataclasses.replace(case, programs=tuple(name for name in case.programs if name in arguments.only)) for case in cases]
+    for field, asked in ("runs", arguments.runs), ("programs", arguments.only):
+        if asked:
+            cases = [dataclasses.replace(case, **{field: tuple(name for name in getattr(case, field) if name in asked)}) for case in cases]
+            cases = [case for case in cases if getattr(case, field)]
+            if not cases:
+                sys.exit(f"none of these cases has {' or '.join(asked)} among its {field}: see --list")
     if arguments.rounds:
         return cases
     # Whole edits are about times, and nothing is promised about OpenVINO's errors.

@@ -27,7 +27,7 @@ enum BufferPool {
 
     /// Removes the one that has waited longest.
     mutating func removeOldest() -> UInt? {
-      let oldest = bySize.filter { !$0.value.isEmpty }.min {
+      let oldest = bySize.lazy.filter { !$0.value.isEmpty }.min {
         $0.value[0].returned < $1.value[0].returned
       }
       guard let size = oldest?.key else { return nil }
