@@ -47,6 +47,8 @@ public struct Weights {
     guard let store, !file.isMapped(path), shape.reduce(1, *) >= 1 << 16 else {
       return try file.tensor(path)
     }
+    // What was prepared is not read again.
+    defer { file.forget(path) }
     return try store.prepared("\(path) plain", shape: shape) { try file.tensor(path) }
   }
 
@@ -64,10 +66,11 @@ public struct Weights {
     let path = try checked(name, shape: shape)
     // Once it is prepared, the plain form is not read again.
     if let store {
+      // Not before the store has it: the prepared form may be the plain one.
+      defer { file.forget(path) }
       return PreparedWeights(
         ready: try store.prepared("\(path) \(form)", shape: preparedShape) {
-          defer { file.forget(path) }
-          return prepare(try file.tensor(path))
+          prepare(try file.tensor(path))
         })
     }
     try file.requireFloats(path)
