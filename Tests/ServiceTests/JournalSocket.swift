@@ -1,6 +1,5 @@
 import Foundation
 import Glibc
-import Synchronization
 import Testing
 
 /// A journal for one daemon: a socket that stands where the system's does, in a mount namespace of
@@ -10,17 +9,16 @@ final class JournalSocket: Sendable {
 
   /// A program started through it has this journal.
   let launcher: [String]
-  private let path: String
-  private let descriptor: Int32
-  private let received = Mutex<[Entry]>([])
+  private let socket: DatagramSocket
+  private let received: Received<Entry>
 
   static let canStandIn = ConditionTrait.enabled(
     if: (try? JournalSocket())?.launches == true, "needs unshare, and the right to mount")
 
   init() throws {
-    path = FileManager.default.temporaryDirectory.appending(
-      path: "journal-\(UUID().uuidString.prefix(8))"
-    ).path(percentEncoded: false)
+    let received = Received<Entry>()
+    socket = try DatagramSocket(name: "journal") { received.append(Self.entry($0)) }
+    self.received = received
     launcher =
       ["unshare"] + (getuid() == 0 ? [] : ["--user", "--map-root-user"]) + [
         "--mount", "sh", "-ec",
@@ -28,40 +26,13 @@ final class JournalSocket: Sendable {
         mount -t tmpfs none /run
         mkdir -p /run/systemd/journal
         : > /run/systemd/journal/socket
-        mount --bind \(path) /run/systemd/journal/socket
+        mount --bind \(socket.path) /run/systemd/journal/socket
         exec "$@"
         """, "sh",
       ]
-    descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { bytes in
-      bytes.copyBytes(from: path.utf8.prefix(bytes.count - 1))
-    }
-    let status = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
-    guard descriptor >= 0, status == 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
-    // Who logs waits while nobody reads.
-    Thread.detachNewThread { [weak self, descriptor] in
-      var buffer = [UInt8](repeating: 0, count: 1 << 18)
-      while true {
-        let count = recv(descriptor, &buffer, buffer.count, 0)
-        guard count > 0, let self else { return }
-        let entry = Self.entry(buffer[..<count])
-        self.received.withLock { $0.append(entry) }
-      }
-    }
   }
 
-  deinit {
-    shutdown(descriptor, Int32(SHUT_RDWR))
-    unlink(path)
-  }
-
-  var entries: [Entry] { received.withLock { $0 } }
+  var entries: [Entry] { received.all }
 
   private var launches: Bool {
     let process = Process()
