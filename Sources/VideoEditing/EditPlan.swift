@@ -15,7 +15,7 @@ final class EditPlan {
   /// The cost of what was recalled rather than computed, which says nothing of this machine's speed.
   private var recalled = 0.0
 
-  init(settings: EditSettings, frames: Int, reconstructs: Bool) {
+  init(settings: EditSettings, editor: (any Editor)?, frames: Int, reconstructs: Bool) {
     self.frames = frames
     let wide = Double(frames)
     // A picture through the autoencoder's halves costs about one and two passes of its latent
@@ -25,16 +25,15 @@ final class EditPlan {
       Part(stage: .invert, steps: settings.steps, cost: wide),
     ]
     if reconstructs { parts.append(Part(stage: .reconstruct, steps: settings.steps, cost: wide)) }
-    if settings.method == .tokenflow {
+    if let editor {
       parts.append(
         Part(
-          stage: .edit, steps: settings.steps,
-          cost: 3 * (wide + (wide / Double(TokenFlow().groupSize)).rounded(.up))))
+          stage: .edit, steps: settings.steps, cost: editor.passesPerStep(frames: frames)))
     }
     parts.append(
       Part(
         stage: .decodeLatents,
-        steps: reconstructs && settings.method != .reconstruct ? 2 * frames : frames, cost: 2))
+        steps: reconstructs && editor != nil ? 2 * frames : frames, cost: 2))
     self.parts = parts
   }
 

@@ -6,13 +6,14 @@ import Tensor
 public struct VideoEdit {
   private let model: StableDiffusionModel
   private let settings: EditSettings
+  private let editor: (any Editor)?
   private let reconstructs: Bool
 
   /// - Parameter reconstructs: also sample the source prompt from the inverted noise, to measure
   ///   what the inversion kept.
   public init(model: StableDiffusionModel, settings: EditSettings, reconstructs: Bool = false) {
-    (self.model, self.settings) = (model, settings)
-    self.reconstructs = reconstructs || settings.method == .reconstruct
+    (self.model, self.settings, editor) = (model, settings, settings.editor)
+    self.reconstructs = reconstructs || editor == nil
   }
 
   public struct Result: Sendable {
@@ -33,7 +34,8 @@ public struct VideoEdit {
     frames: Tensor, memory: (any EditMemory)? = nil, progress: (EditProgress) throws -> Void
   ) throws -> Result {
     try withoutActuallyEscaping(progress) { progress in
-      let plan = EditPlan(settings: settings, frames: frames.shape[0], reconstructs: reconstructs)
+      let plan = EditPlan(
+        settings: settings, editor: editor, frames: frames.shape[0], reconstructs: reconstructs)
       return try run(frames, EditWalk(plan: plan, memory: memory, progress: progress))
     }
   }
@@ -42,9 +44,7 @@ public struct VideoEdit {
     // Before the long work, so that a wrong number of steps costs nobody an hour.
     _ = try model.scheduler.timesteps(settings.steps)
 
-    let texts = model.encode([settings.sourcePrompt, settings.negativePrompt, settings.prompt])
-    let contexts = TokenFlow.Contexts(
-      source: texts.rows(0..<1), negative: texts.rows(1..<2), target: texts.rows(2..<3))
+    let prompts = Prompts(settings, model: model)
     try walk.enter(.encodeLatents)
     let (scale, size) = (model.autoencoder.scale, frames.shape)
     let start =
@@ -55,10 +55,14 @@ public struct VideoEdit {
           shape: [size[1] / scale, size[2] / scale, model.autoencoder.latentChannels]))
       * Float(model.autoencoder.scalingFactor)
 
-    let inverted = try inverted(start, context: contexts.source, walk)
-    var edited = inverted.reconstructed
-    if settings.method == .tokenflow {
-      edited = try tokenFlow(inverted.trajectory, contexts, walk)
+    let stem = settings.inversion == .stem ? STEMAttention(settings) : nil
+    let inverted = try inverted(start, context: prompts.source.context, stem, walk)
+    let edited = try editor.map {
+      try latents(
+        editedBy: $0,
+        InvertedClip(
+          trajectory: inverted.trajectory, prompts: prompts, inversion: settings.inversion,
+          stem: stem, seed: settings.seed), walk)
     }
     var decoded = 0
     func pictures(_ latents: Tensor, _ series: EditSeries) throws -> Tensor {
@@ -71,41 +75,31 @@ public struct VideoEdit {
       ).clippedToPictures
     }
     let reconstructed = try inverted.reconstructed.map { try pictures($0, .reconstructedPictures) }
-    guard settings.method != .reconstruct, let edited else {
+    guard let edited else {
       return Result(edited: reconstructed ?? frames, reconstructed: reconstructed)
     }
     return Result(edited: try pictures(edited, .pictures), reconstructed: reconstructed)
   }
 
-  private func tokenFlow(
-    _ trajectory: Trajectory, _ contexts: TokenFlow.Contexts, _ walk: EditWalk
-  ) throws -> Tensor {
+  private func latents(editedBy editor: any Editor, _ clip: InvertedClip, _ walk: EditWalk) throws
+    -> Tensor
+  {
     let resumption = walk.resumption(
-      .edit, of: .edit, shape: trajectory.inverted.shape, limit: settings.steps)
+      .edit, of: .edit, shape: clip.trajectory.inverted.shape, limit: settings.steps)
     try walk.enter(.edit, at: resumption?.steps ?? 0)
-    var tokenFlow = TokenFlow()
-    tokenFlow.guidance = settings.guidance
-    return try tokenFlow.edit(
-      model, trajectory, contexts: contexts,
-      keyframes: TokenFlow.drawnKeyframes(seed: settings.seed), resuming: resumption
-    ) { step, latents in
+    return try editor.edit(clip, with: model, resuming: resumption) { step, latents in
       try walk.pass(.edit, step, latents, .edit, step - 1)
     }
   }
 
-  private func inverted(_ start: Tensor, context: Tensor, _ walk: EditWalk) throws -> (
-    trajectory: Trajectory, reconstructed: Tensor?
-  ) {
-    switch settings.inversion {
-    case .ddim: try inverted(start, context: context, processor: PlainProcessor(), walk)
-    case .spatialTemporal:
-      try inverted(start, context: context, processor: SpatialTemporalAttention(), walk)
-    case .stem:
-      try inverted(
-        start, context: context,
-        processor: STEMAttention(
-          bases: settings.bases, iterations: settings.iterations, seed: settings.seed), walk)
+  private func inverted(
+    _ start: Tensor, context: Tensor, _ stem: STEMAttention?, _ walk: EditWalk
+  ) throws -> (trajectory: Trajectory, reconstructed: Tensor?) {
+    if let stem { return try inverted(start, context: context, processor: stem, walk) }
+    if settings.inversion == .spatialTemporal {
+      return try inverted(start, context: context, processor: SpatialTemporalAttention(), walk)
     }
+    return try inverted(start, context: context, processor: PlainProcessor(), walk)
   }
 
   private func inverted(

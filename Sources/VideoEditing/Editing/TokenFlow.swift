@@ -8,7 +8,7 @@ import Tensor
 ///
 /// Three streams run side by side: the source (the inversion's stored latents), the unconditional
 /// and the conditional one.
-public struct TokenFlow {
+public struct TokenFlow: Editor {
   /// Frames to a group; each step draws one keyframe in each. The last group may be shorter.
   public var groupSize = 8
   /// The share of the steps in which the source's queries and keys replace the others' in the
@@ -19,33 +19,28 @@ public struct TokenFlow {
   public var featureShare = 0.8
   public var guidance = 7.5
 
-  public init() {}
+  /// For a step and a group's frames, the frame to be its keyframe; drawn by the seed where there is
+  /// none.
+  public var keyframes: ((_ step: Int, _ group: Int, _ frames: Range<Int>) -> Int)?
 
-  /// The texts that the three streams read, each (1, tokens, width).
-  public struct Contexts {
-    public let source, negative, target: Tensor
-    public init(source: Tensor, negative: Tensor, target: Tensor) {
-      (self.source, self.negative, self.target) = (source, negative, target)
-    }
+  public init(guidance: Double = 7.5) { self.guidance = guidance }
+
+  public func passesPerStep(frames: Int) -> Double {
+    3 * Double(frames + groups(of: frames).count)
   }
 
-  /// - Parameters:
-  ///   - trajectory: the clip's inversion; its steps are the edit's.
-  ///   - keyframes: for a step and a group's frames, the frame to be its keyframe.
-  ///   - resumption: where an interrupted edit goes on.
-  ///   - afterStep: called with the number of finished steps and the latents so far; what it throws
-  ///     ends the edit.
-  /// - Returns: scaled latents of the edited clip, (frames, height, width, channels).
   public func edit(
-    _ model: StableDiffusionModel, _ trajectory: Trajectory, contexts: Contexts,
-    keyframes: (_ step: Int, _ group: Int, _ frames: Range<Int>) -> Int,
-    resuming resumption: Resumption? = nil,
+    _ clip: InvertedClip, with model: StableDiffusionModel, resuming resumption: Resumption? = nil,
     afterStep: (Int, Tensor) throws -> Void = { _, _ in }
   ) throws -> Tensor {
+    let (trajectory, prompts) = (clip.trajectory, clip.prompts)
     let timesteps = trajectory.timesteps
     var latents = resumption?.latents ?? trajectory.inverted
     let groups = groups(of: latents.shape[0])
-    let context = Tensor.concatenated([contexts.source, contexts.negative, contexts.target])
+    let keyframes = keyframes ?? Self.drawnKeyframes(seed: clip.seed)
+    let context = Tensor.concatenated([
+      prompts.source.context, prompts.negative.context, prompts.target.context,
+    ])
     let processor = TokenFlowProcessor(groups: groups)
     for (step, timestep) in timesteps.enumerated().dropFirst(resumption?.steps ?? 0) {
       func output(_ frames: [Int]) throws -> Tensor {
@@ -62,14 +57,11 @@ public struct TokenFlow {
       for (index, frames) in groups.enumerated() {
         processor.pass = .propagation(group: index)
         let predicted = try output(Array(frames))
-        let (unconditional, conditional) = (
-          predicted.rows(frames.count..<2 * frames.count),
-          predicted.rows(2 * frames.count..<3 * frames.count)
-        )
+        let unconditional = predicted.rows(frames.count..<2 * frames.count)
+        let conditional = predicted.rows(2 * frames.count..<3 * frames.count)
         moved.append(
           model.scheduler.move(
-            latents.rows(frames),
-            output: unconditional.blended(Float(1 - guidance), with: conditional, Float(guidance)),
+            latents.rows(frames), output: unconditional.guided(to: conditional, by: guidance),
             from: model.scheduler.alphaCumprod(timestep), to: model.scheduler.alphaCumprod(next)))
       }
       latents = Tensor.concatenated(moved)

@@ -7,12 +7,14 @@ public struct Trajectory: Sendable {
   public let timesteps: [Int]
   /// In the order of `timesteps`; each (frames, height, width, channels).
   public let latents: [Tensor]
+  /// The clip itself, from which the inversion set out.
+  public let clean: Tensor
 
-  public init(timesteps: [Int], latents: [Tensor]) {
+  public init(timesteps: [Int], latents: [Tensor], clean: Tensor) {
     precondition(
       timesteps.count == latents.count, "\(latents.count) latents for \(timesteps.count) time steps"
     )
-    (self.timesteps, self.latents) = (timesteps, latents)
+    (self.timesteps, self.latents, self.clean) = (timesteps, latents, clean)
   }
 
   /// The clip as noise: where sampling starts.
@@ -63,7 +65,7 @@ public struct Inversion {
       passed.append(latents)
       try afterStep(index + 1, latents)
     }
-    return Trajectory(timesteps: timesteps, latents: passed.reversed())
+    return Trajectory(timesteps: timesteps, latents: passed.reversed(), clean: start)
   }
 
   /// DDIM sampling from inverted latents, without guidance: what an inversion kept of the clip.

@@ -1,3 +1,4 @@
+import EditSettings
 import StableDiffusion
 import Tensor
 
@@ -31,6 +32,10 @@ public final class STEMAttention: UNetProcessor {
     self.init(bases: bases, iterations: iterations, temperature: temperature) { path, shape in
       RandomNumbers(seed: seed, stream: "stem.noise.\(path)").normal(shape)
     }
+  }
+
+  convenience init(_ settings: EditSettings) {
+    self.init(bases: settings.bases, iterations: settings.iterations, seed: settings.seed)
   }
 
   public func selfAttention(

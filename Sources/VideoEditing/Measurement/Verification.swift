@@ -263,20 +263,24 @@ public struct Verification {
       stored.rows($0..<$0 + 1).reshaped(Array(stored.shape.dropFirst())).channelsLast()
     }
     let hidden = try golden.context("text.hidden", prompts: .exactly(3))
-    var tokenFlow = TokenFlow()
-    tokenFlow.guidance = try golden.number("guidance", in: 0...1000)
+    func prompt(_ row: Int) -> Prompts.Prompt {
+      Prompts.Prompt("", context: hidden.rows(row..<row + 1))
+    }
+    var tokenFlow = TokenFlow(guidance: try golden.number("guidance", in: 0...1000))
     tokenFlow.groupSize = try golden.whole("group", in: 1...1 << 20)
     let groups = tokenFlow.groups(of: stored.shape[1])
     let keyframes = try golden.integers(
       "tokenflow.keyframes", [.exactly(timesteps.count), .exactly(groups.count)],
       in: 0..<stored.shape[1])
+    tokenFlow.keyframes = { step, group, _ in keyframes[step * groups.count + group] }
     var first: Tensor?
     let edited = try tokenFlow.edit(
-      model, Trajectory(timesteps: timesteps, latents: latents),
-      contexts: .init(
-        source: hidden.rows(1..<2), negative: hidden.rows(0..<1), target: hidden.rows(2..<3)),
-      keyframes: { step, group, _ in keyframes[step * groups.count + group] },
-      afterStep: { step, latents in if step == 1 { first = latents } })
+      InvertedClip(
+        trajectory: Trajectory(
+          timesteps: timesteps, latents: latents,
+          clean: try golden.pictures("ddim.start", channels: latentChannels)),
+        prompts: Prompts(source: prompt(1), negative: prompt(0), target: prompt(2))),
+      with: model, afterStep: { step, latents in if step == 1 { first = latents } })
     return [(first ?? edited).channelsFirst(), edited.channelsFirst()]
   }
 }

@@ -1,0 +1,11 @@
+import EditSettings
+
+extension EditSettings {
+  /// What edits with the method that is asked for; `nil` where nothing is edited.
+  var editor: (any Editor)? {
+    switch method {
+    case .reconstruct: nil
+    case .tokenflow: TokenFlow(guidance: guidance)
+    }
+  }
+}

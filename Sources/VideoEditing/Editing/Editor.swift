@@ -1,0 +1,75 @@
+import EditSettings
+import StableDiffusion
+import Tensor
+
+/// A way to edit an inverted clip.
+///
+/// An editor never needs all frames of a long clip in one call of the UNet: what a frame must know
+/// of others, an earlier call of the same step has left in the editor's processor.
+public protocol Editor {
+  /// What a step costs, in passes of one frame through the UNet.
+  func passesPerStep(frames: Int) -> Double
+
+  /// - Parameters:
+  ///   - resumption: where an interrupted edit goes on; latents are all that an editor carries from
+  ///     one step to the next.
+  ///   - afterStep: called with the number of finished steps and the latents after them; what it
+  ///     throws ends the edit.
+  /// - Returns: scaled latents of the edited clip, (frames, height, width, channels).
+  func edit(
+    _ clip: InvertedClip, with model: StableDiffusionModel, resuming resumption: Resumption?,
+    afterStep: (Int, Tensor) throws -> Void
+  ) throws -> Tensor
+}
+
+/// A clip as noise, the way there, and what is said about it.
+public struct InvertedClip {
+  /// Its steps are the edit's.
+  public let trajectory: Trajectory
+  public let prompts: Prompts
+  public let inversion: InversionMethod
+  /// What inverted the clip, where that was STEM.
+  public let stem: STEMAttention?
+  public let seed: UInt64
+
+  public init(
+    trajectory: Trajectory, prompts: Prompts, inversion: InversionMethod = .ddim,
+    stem: STEMAttention? = nil, seed: UInt64 = 0
+  ) {
+    (self.trajectory, self.prompts) = (trajectory, prompts)
+    (self.inversion, self.stem, self.seed) = (inversion, stem, seed)
+  }
+}
+
+/// What a clip shows, what its edit must not show, and what it is to show.
+public struct Prompts {
+  public struct Prompt {
+    public let text: String
+    /// What the UNet reads, (1, tokens, width).
+    public let context: Tensor
+
+    public init(_ text: String, context: Tensor) { (self.text, self.context) = (text, context) }
+  }
+
+  public let source, negative, target: Prompt
+
+  public init(source: Prompt, negative: Prompt, target: Prompt) {
+    (self.source, self.negative, self.target) = (source, negative, target)
+  }
+
+  init(_ settings: EditSettings, model: StableDiffusionModel) {
+    let texts = [settings.sourcePrompt, settings.negativePrompt, settings.prompt]
+    let contexts = model.encode(texts)
+    func prompt(_ index: Int) -> Prompt {
+      Prompt(texts[index], context: contexts.rows(index..<index + 1))
+    }
+    self.init(source: prompt(0), negative: prompt(1), target: prompt(2))
+  }
+}
+
+extension Tensor {
+  /// Classifier-free guidance: unconditional + scale · (conditional − unconditional).
+  func guided(to conditional: Tensor, by scale: Double) -> Tensor {
+    blended(Float(1 - scale), with: conditional, Float(scale))
+  }
+}
