@@ -11,24 +11,18 @@ struct EditFingerprint {
   private let inversion: [String: String]
 
   init(settings: EditSettings, model: StableDiffusionModel, clip: VideoClip) {
-    var shared = [
+    let found = [
       "clip": clip.pixels.withUnsafeBytes(ContentHash.of),
       "frames": "\(clip.frameCount)", "size": "\(clip.width)x\(clip.height)",
-      "model": model.identity, "source_prompt": settings.sourcePrompt,
-      "inversion": settings.inversion.rawValue, "steps": "\(settings.steps)",
-      "precision": model.precision.rawValue,
+      "model": model.identity, "precision": model.precision.rawValue,
     ]
-    let all = [
-      "prompt": settings.prompt, "negative_prompt": settings.negativePrompt,
-      "method": settings.method.rawValue, "guidance": "\(settings.guidance)",
-      "seed": "\(settings.seed)", "bases": "\(settings.bases)",
-      "iterations": "\(settings.iterations)",
-    ]
-    edit = all.merging(shared) { $1 }
+    let asked = settings.texts
+    edit = asked.merging(found) { $1 }
+    var deciding = ["source_prompt", "inversion", "steps", "inversion_steps"]
     if settings.inversion == .stem {
-      for key in ["seed", "bases", "iterations"] { shared[key] = all[key] }
+      deciding += ["seed", "bases", "iterations", "temperature", "bases_of"]
     }
-    inversion = shared
+    inversion = asked.filter { deciding.contains($0.key) }.merging(found) { $1 }
   }
 
   /// A name for the inversion, down to its last bit.
@@ -41,5 +35,20 @@ struct EditFingerprint {
       hash.update(value)
     }
     return String(hash.finish().prefix(32))
+  }
+}
+
+extension EditSettings {
+  /// Every setting that there is, by its name: none can be forgotten.
+  fileprivate var texts: [String: String] {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    guard let data = try? encoder.encode(self),
+      let fields = try? JSONSerialization.jsonObject(with: data) as? [String: Any]
+    else { preconditionFailure("settings are plain numbers and texts") }
+    return fields.mapValues { value in
+      let text = try? JSONSerialization.data(withJSONObject: [value], options: .sortedKeys)
+      return String(decoding: text ?? Data(), as: UTF8.self)
+    }
   }
 }

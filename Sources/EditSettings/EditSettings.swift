@@ -10,8 +10,10 @@ public struct EditSettings: Codable, Sendable, Equatable {
   public var negativePrompt: String
   public var method: EditingMethod
   public var inversion: InversionMethod
-  /// DDIM steps, of the inversion and of the edit alike; 1 … 1000.
+  /// DDIM steps of the edit, and of the inversion where nothing else is said; 1 … 1000.
   public var steps: Int
+  /// A multiple of `steps`; `nil` for as many.
+  public var inversionSteps: Int?
   /// Classifier-free guidance scale; 0 … 100.
   public var guidance: Double
   /// Edit only this many frames from the clip's start; `nil` for all of them.
@@ -23,6 +25,11 @@ public struct EditSettings: Codable, Sendable, Equatable {
   public var bases: Int
   /// STEM: how many rounds of expectation maximisation find them (R in the paper).
   public var iterations: Int
+  /// STEM: the softmax's temperature in the E step (τ in the paper).
+  public var temperature = 0.01
+  /// STEM: what the bases are found among.
+  public var basesOf = BasesSource.keys
+  public var options = EditorOptions()
   /// A folder's name below the models folder; `nil` for the default model.
   public var model: String?
   /// `nil` for what the daemon's configuration says; without a daemon, for `auto`.
@@ -61,6 +68,14 @@ public enum InversionMethod: String, Codable, Sendable, CaseIterable {
   case spatialTemporal = "spatial-temporal"
   /// Every frame attends to the bases that summarise all frames.
   case stem
+}
+
+/// What STEM's expectation maximisation runs on.
+public enum BasesSource: String, Codable, Sendable, CaseIterable {
+  /// Each head's projected keys, as the authors' code has it.
+  case keys
+  /// The layer's input, whose bases are projected afterwards, as the paper has it.
+  case features
 }
 
 /// How the inverted clip is edited.

@@ -15,14 +15,18 @@ final class EditPlan {
   /// The cost of what was recalled rather than computed, which says nothing of this machine's speed.
   private var recalled = 0.0
 
-  init(settings: EditSettings, editor: (any Editor)?, frames: Int, reconstructs: Bool) {
+  /// - Parameter inversionSteps: as many as the inversion walks.
+  init(
+    settings: EditSettings, inversionSteps: Int, editor: (any Editor)?, frames: Int,
+    reconstructs: Bool
+  ) {
     self.frames = frames
     let wide = Double(frames)
     // A picture through the autoencoder's halves costs about one and two passes of its latent
     // through the UNet.
     var parts = [
       Part(stage: .encodeLatents, steps: frames, cost: 1),
-      Part(stage: .invert, steps: settings.steps, cost: wide),
+      Part(stage: .invert, steps: inversionSteps, cost: wide),
     ]
     if reconstructs { parts.append(Part(stage: .reconstruct, steps: settings.steps, cost: wide)) }
     if let editor {

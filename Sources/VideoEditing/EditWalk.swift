@@ -22,15 +22,12 @@ struct EditWalk {
     try progress(place)
   }
 
-  /// The states after the first of `limit` steps, as far as they are known and have the shape.
-  func recalled(
-    _ series: EditSeries, of stage: EditProgress.Stage, shape: [Int], limit: Int
-  ) -> [Tensor] {
+  /// The first of at most `limit` states, as far as they are known and have the shape.
+  func recalled(_ series: EditSeries, shape: [Int], limit: Int) -> [Tensor] {
     var states: [Tensor] = []
     while states.count < limit, let state = recalled(series, states.count, shape: shape) {
       states.append(state)
     }
-    plan.recall(stage, states.count)
     return states
   }
 

@@ -34,16 +34,19 @@ public struct VideoEdit {
     frames: Tensor, memory: (any EditMemory)? = nil, progress: (EditProgress) throws -> Void
   ) throws -> Result {
     try withoutActuallyEscaping(progress) { progress in
+      // Before the long work, so that a wrong number of steps costs nobody an hour.
+      let inversionSteps = try Inversion(model).stepCounts(
+        steps: settings.steps, inversionSteps: settings.inversionSteps)
       let plan = EditPlan(
-        settings: settings, editor: editor, frames: frames.shape[0], reconstructs: reconstructs)
-      return try run(frames, EditWalk(plan: plan, memory: memory, progress: progress))
+        settings: settings, inversionSteps: inversionSteps[settings.steps], editor: editor,
+        frames: frames.shape[0], reconstructs: reconstructs)
+      return try run(
+        frames, inversionSteps, EditWalk(plan: plan, memory: memory, progress: progress))
     }
   }
 
-  private func run(_ frames: Tensor, _ walk: EditWalk) throws -> Result {
-    // Before the long work, so that a wrong number of steps costs nobody an hour.
-    _ = try model.scheduler.timesteps(settings.steps)
-
+  /// - Parameter inversionSteps: steps to each level of the trajectory.
+  private func run(_ frames: Tensor, _ inversionSteps: [Int], _ walk: EditWalk) throws -> Result {
     let prompts = Prompts(settings, model: model)
     try walk.enter(.encodeLatents)
     let (scale, size) = (model.autoencoder.scale, frames.shape)
@@ -56,7 +59,8 @@ public struct VideoEdit {
       * Float(model.autoencoder.scalingFactor)
 
     let stem = settings.inversion == .stem ? STEMAttention(settings) : nil
-    let inverted = try inverted(start, context: prompts.source.context, stem, walk)
+    let inverted = try inverted(
+      start, context: prompts.source.context, stem, inversionSteps, walk)
     let edited = try editor.map {
       try latents(
         editedBy: $0,
@@ -93,25 +97,35 @@ public struct VideoEdit {
   }
 
   private func inverted(
-    _ start: Tensor, context: Tensor, _ stem: STEMAttention?, _ walk: EditWalk
+    _ start: Tensor, context: Tensor, _ stem: STEMAttention?, _ inversionSteps: [Int],
+    _ walk: EditWalk
   ) throws -> (trajectory: Trajectory, reconstructed: Tensor?) {
-    if let stem { return try inverted(start, context: context, processor: stem, walk) }
-    if settings.inversion == .spatialTemporal {
-      return try inverted(start, context: context, processor: SpatialTemporalAttention(), walk)
+    if let stem {
+      return try inverted(start, context: context, processor: stem, inversionSteps, walk)
     }
-    return try inverted(start, context: context, processor: PlainProcessor(), walk)
+    if settings.inversion == .spatialTemporal {
+      return try inverted(
+        start, context: context, processor: SpatialTemporalAttention(), inversionSteps, walk)
+    }
+    return try inverted(start, context: context, processor: PlainProcessor(), inversionSteps, walk)
   }
 
   private func inverted(
-    _ start: Tensor, context: Tensor, processor: some UNetProcessor, _ walk: EditWalk
+    _ start: Tensor, context: Tensor, processor: some ClipProcessor,
+    _ inversionSteps: [Int], _ walk: EditWalk
   ) throws -> (trajectory: Trajectory, reconstructed: Tensor?) {
     let inversion = Inversion(model)
-    let passed = walk.recalled(
-      .trajectory, of: .invert, shape: start.shape, limit: settings.steps)
-    try walk.enter(.invert, at: passed.count)
+    let passed = walk.recalled(.trajectory, shape: start.shape, limit: settings.steps)
+    walk.plan.recall(.invert, inversionSteps[passed.count])
+    try walk.enter(.invert, at: inversionSteps[passed.count])
     let trajectory = try inversion.invert(
-      start, context: context, steps: settings.steps, processor: processor, passed: passed
-    ) { step, latents in try walk.pass(.invert, step, latents, .trajectory, step - 1) }
+      start, context: context, steps: settings.steps, inversionSteps: settings.inversionSteps,
+      processor: processor, passed: passed
+    ) { step, latents, level in
+      try level.map { try walk.pass(.invert, step, latents, .trajectory, $0) }
+        ?? walk.enter(.invert, at: step)
+      return latents
+    }
     guard reconstructs else { return (trajectory, nil) }
     let resumption = walk.resumption(
       .reconstruction, of: .reconstruct, shape: start.shape, limit: settings.steps)

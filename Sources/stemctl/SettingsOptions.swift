@@ -1,5 +1,6 @@
 import ArgumentParser
 import EditSettings
+import JobQueue
 
 /// Everything that can be asked for of an edit, with the names that a sidecar has for it.
 struct SettingsOptions: ParsableArguments {
@@ -51,6 +52,13 @@ struct SettingsOptions: ParsableArguments {
   )
   var precision: PrecisionSetting?
 
+  @Option(
+    name: .customLong("set"),
+    help: ArgumentHelp(
+      "Any key of a sidecar, such as attention_share=0.3 or 'blend_words=[ball]': see stemd-sidecar(5). Can be given several times.",
+      valueName: "KEY=VALUE"))
+  var assignments: [String] = []
+
   private static let defaults = EditSettings(prompt: "")
 
   func validate() throws {
@@ -70,6 +78,9 @@ struct SettingsOptions: ParsableArguments {
     }
     try require(1...65536, bases, "--bases")
     try require(1...1000, iterations, "--iterations")
+    do { _ = try assigned() } catch let error as SidecarError {
+      throw ValidationError("--set: \(error).")
+    }
   }
 
   private func require(_ range: ClosedRange<Int>, _ value: Int, _ name: String) throws {
@@ -79,7 +90,14 @@ struct SettingsOptions: ParsableArguments {
       "\(name) takes a whole number from \(range.lowerBound) \(upTo), not \(value).")
   }
 
-  var settings: EditSettings {
+  /// As `validate` has found them.
+  var settings: EditSettings { (try? assigned()) ?? plain }
+
+  private func assigned() throws -> EditSettings {
+    try assignments.reduce(plain) { try Sidecar.setting($1, in: $0) }
+  }
+
+  private var plain: EditSettings {
     EditSettings(
       prompt: prompt, sourcePrompt: sourcePrompt, negativePrompt: negativePrompt, method: method,
       inversion: inversion, steps: steps,

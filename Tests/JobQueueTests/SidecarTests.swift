@@ -34,12 +34,21 @@ import Testing
 
   @Test("YAML and JSON take every key")
   func everyKey() throws {
-    let expected = EditSettings(
+    var expected = EditSettings(
       prompt: "a red car", sourcePrompt: "a car", negativePrompt: "blur", method: .reconstruct,
       inversion: .spatialTemporal,
       steps: 20,
       guidance: 3.5, frames: 8, size: FrameSize(width: 512, height: 320), seed: .max, bases: 64,
       iterations: 3, model: "tiny-world", precision: .mixed)
+    expected.inversionSteps = 40
+    expected.temperature = 0.05
+    expected.basesOf = .features
+    expected.options.attentionShare = 0.25
+    expected.options.featureShare = 0
+    expected.options.crossAttentionShare = 1
+    expected.options.groupSize = 4
+    expected.options.emphasis = ["red": 2, "very fast": -0.5]
+    expected.options.blendWords = ["car", "road"]
     #expect(
       try settings(
         """
@@ -58,6 +67,15 @@ import Testing
         iterations: 3
         model: tiny-world
         precision: mixed
+        inversion_steps: 40
+        temperature: 0.05
+        bases_of: features
+        attention_share: 0.25
+        feature_share: 0
+        cross_attention_share: 1
+        group_size: 4
+        emphasis: {red: 2, very fast: -0.5}
+        blend_words: [car, road]
         """) == expected)
     #expect(
       try settings(
@@ -65,7 +83,9 @@ import Testing
         {"prompt": "a red car", "source_prompt": "a car", "negative_prompt": "blur", "method": "reconstruct",
          "inversion": "spatial-temporal", "steps": 20, "guidance": 3.5, "frames": 8, "size": "512x320",
          "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world",
-         "precision": "mixed"}
+         "precision": "mixed", "inversion_steps": 40, "temperature": 0.05, "bases_of": "features",
+         "attention_share": 0.25, "feature_share": 0, "cross_attention_share": 1, "group_size": 4,
+         "emphasis": {"red": 2, "very fast": -0.5}, "blend_words": ["car", "road"]}
         """, "json") == expected)
     #expect(try settings("prompt: x") == EditSettings(prompt: "x"))
   }
@@ -85,12 +105,49 @@ import Testing
       try settings("a: &p x\nprompt: *p".replacing("a:", with: "source_prompt:")).prompt == "x")
   }
 
+  @Test("one word alone is a list of one")
+  func oneWord() throws {
+    #expect(try settings("prompt: x\nblend_words: ball").options.blendWords == ["ball"])
+  }
+
+  @Test("settings go through JSON and come back the same")
+  func throughJSON() throws {
+    var given = EditSettings(prompt: "a red car", seed: .max)
+    given.inversionSteps = 100
+    given.options.emphasis = ["red": -0.5]
+    given.options.blendWords = ["car"]
+    given.options.attentionShare = 0.1
+    let json = try SettingsFields(given).json
+    #expect(SettingsFields(json: json)?.settings == given)
+  }
+
+  @Test("one assignment changes one setting, or says what is wrong with it")
+  func assignment() throws {
+    let plain = EditSettings(prompt: "x")
+    var expected = plain
+    expected.options.blendWords = ["a", "b"]
+    #expect(try Sidecar.setting("blend_words=[a, b]", in: plain) == expected)
+    #expect(try Sidecar.setting("prompt=a=b", in: plain).prompt == "a=b")
+    for (assignment, sentence) in [
+      ("steps", "is no KEY=VALUE"), ("stepz=3", "did you mean 'steps'?"),
+      ("steps=many", "'steps' takes a whole number"), ("priority=3", "unknown key"),
+      ("steps=", "not nothing"), ("inversion_steps=75", "a multiple of the 50 'steps'"),
+      ("prompt={", "not YAML"),
+    ] {
+      let error = #expect(throws: SidecarError.self) {
+        try Sidecar.setting(assignment, in: plain)
+      }
+      #expect("\(error!)".contains(sentence), "\(error!)")
+    }
+  }
+
   @Test("an unknown key is named, with the key that was meant and all that there are")
   func unknownKey() {
     #expect(
       error("promt: x")
         == "unknown key 'promt': did you mean 'prompt'? A sidecar takes prompt, source_prompt, negative_prompt, method, "
-        + "inversion, steps, guidance, frames, size, seed, bases, iterations, model, precision, priority"
+        + "inversion, steps, inversion_steps, guidance, frames, size, seed, bases, iterations, temperature, bases_of, "
+        + "attention_share, feature_share, cross_attention_share, group_size, emphasis, blend_words, model, precision, priority"
     )
     #expect(
       error(#"{"Source-Prompt": "x", "prompt": "y"}"#, "json").contains(
@@ -113,7 +170,12 @@ import Testing
       ("inversion", "{a: b}"), ("precision", "half"), ("precision", "Full"), ("precision", "16"),
       ("precision", "[full]"),
       ("source_prompt", "[a, b]"), ("negative_prompt", "{a: b}"),
-      ("steps", "99999999999999999999999"),
+      ("steps", "99999999999999999999999"), ("inversion_steps", "0"), ("inversion_steps", "75"),
+      ("temperature", "0"), ("bases_of", "values"), ("attention_share", "1.5"),
+      ("feature_share", "-0.1"), ("cross_attention_share", "half"), ("group_size", "0"),
+      ("emphasis", "red"), ("emphasis", "{red: very}"), ("emphasis", "{red: {a: 1}}"),
+      ("emphasis", "{red: 11}"), ("blend_words", "{a: b}"), ("blend_words", "[[a], b]"),
+      ("blend_words", "['']"),
     ])
   func badValue(key: String, value: String) {
     let message = error("prompt: x\n\(key): \(value)")

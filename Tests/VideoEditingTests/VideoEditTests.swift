@@ -36,6 +36,31 @@ import VideoEditing
     #expect(edited.shape == [3, 40, 56, 3] && edited.isFinite)
   }
 
+  @Test("what the settings say of the inversion and of the editor makes a difference")
+  func optionsMatter() throws {
+    let plain = EditSettings(
+      prompt: "a blue ball", method: .tokenflow, inversion: .stem, steps: 2, bases: 16)
+    let bits = try edit(plain, frames: 5).values
+    for change: (inout EditSettings) -> Void in [
+      { $0.temperature = 1 }, { $0.basesOf = .features }, { $0.inversionSteps = 4 },
+      { $0.options.attentionShare = 0 }, { $0.options.featureShare = 0 },
+      { $0.options.groupSize = 2 },
+    ] {
+      var settings = plain
+      change(&settings)
+      let edited = try edit(settings, frames: 5)
+      #expect(edited.isFinite && edited.values != bits, "\(settings)")
+    }
+  }
+
+  @Test("an inversion that does not pass the edit's noise levels is refused")
+  func inversionSteps() throws {
+    var settings = EditSettings(prompt: "x", steps: 30)
+    settings.inversionSteps = 60
+    let error = #expect(throws: ModelError.self) { try edit(settings, frames: 1) }
+    #expect("\(error!)".contains("60 'inversion_steps' do not pass"), "\(error!)")
+  }
+
   @Test("the same seed gives the same bits, another seed others")
   func seeds() throws {
     var settings = EditSettings(prompt: "a blue ball", steps: 3, bases: 16)

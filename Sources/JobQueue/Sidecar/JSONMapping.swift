@@ -62,28 +62,34 @@ private func topLevelKeys(of text: [UInt8]) -> [String] {
   return keys
 }
 
-/// Decodes without going into lists and mappings.
+/// What a sidecar can use of a value.
 struct JSONSidecarValue: Decodable {
   var value: SidecarValue
 
   init(from decoder: any Decoder) throws {
-    if (try? decoder.unkeyedContainer()) != nil {
-      value = .list
-    } else if (try? decoder.container(keyedBy: AnyKey.self)) != nil {
-      value = .mapping
+    if var list = try? decoder.unkeyedContainer() {
+      var values: [SidecarValue] = []
+      while !list.isAtEnd { values.append(try list.decode(Inner.self).value) }
+      value = .list(values)
+    } else if let mapping = try? decoder.container(keyedBy: AnyKey.self) {
+      value = .mapping(
+        try mapping.allKeys.reduce(into: [:]) {
+          $0[$1.stringValue] = try mapping.decode(Inner.self, forKey: $1).value
+        })
     } else {
-      let container = try decoder.singleValueContainer()
-      if container.decodeNil() {
-        value = .nothing
-      } else if let flag = try? container.decode(Bool.self) {
-        value = .flag(flag)
-      } else if let text = try? container.decode(String.self) {
-        value = .text(text)
-      } else if let whole = try? container.decode(UInt64.self) {
-        value = .whole(whole)
-      } else {
-        value = .number(try container.decode(Double.self))
-      }
+      value = try SidecarValue(scalar: decoder.singleValueContainer())
+    }
+  }
+
+  /// One in a list or a mapping: what lies deeper is not gone into.
+  private struct Inner: Decodable {
+    var value: SidecarValue
+
+    init(from decoder: any Decoder) throws {
+      let isNested =
+        (try? decoder.unkeyedContainer()) != nil
+        || (try? decoder.container(keyedBy: AnyKey.self)) != nil
+      value = isNested ? .nested : try SidecarValue(scalar: decoder.singleValueContainer())
     }
   }
 
@@ -92,5 +98,21 @@ struct JSONSidecarValue: Decodable {
     var intValue: Int? { nil }
     init?(stringValue: String) { self.stringValue = stringValue }
     init?(intValue: Int) { nil }
+  }
+}
+
+extension SidecarValue {
+  fileprivate init(scalar container: any SingleValueDecodingContainer) throws {
+    if container.decodeNil() {
+      self = .nothing
+    } else if let flag = try? container.decode(Bool.self) {
+      self = .flag(flag)
+    } else if let text = try? container.decode(String.self) {
+      self = .text(text)
+    } else if let whole = try? container.decode(UInt64.self) {
+      self = .whole(whole)
+    } else {
+      self = .number(try container.decode(Double.self))
+    }
   }
 }

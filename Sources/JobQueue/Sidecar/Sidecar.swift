@@ -15,16 +15,13 @@ public enum Sidecar {
     try request(from: bytes, fileExtension: fileExtension).settings
   }
 
-  /// The settings, and how urgent the edit is.
   /// - Throws: `SidecarError`
-  static func request(from bytes: [UInt8], fileExtension: String) throws -> (
-    settings: EditSettings, priority: Int
-  ) {
+  static func request(from bytes: [UInt8], fileExtension: String) throws -> SidecarRequest {
     let text = try text(of: bytes)
     switch fileExtension.lowercased() {
-    case "txt": return (try checked(settingsOfPromptAlone(text)), 0)
-    case "json": return try request(ofFields: jsonMapping(text))
-    default: return try request(ofFields: yamlMapping(text))
+    case "txt": return try checked(SidecarRequest(settings: settingsOfPromptAlone(text)))
+    case "json": return try checked(request(ofFields: jsonMapping(text)))
+    default: return try checked(request(ofFields: yamlMapping(text)))
     }
   }
 
@@ -33,27 +30,40 @@ public enum Sidecar {
   static func settings(ofFields fields: [(key: String, value: SidecarValue)]) throws
     -> EditSettings
   {
-    if fields.contains(where: { $0.key == SidecarKey.priority.rawValue }) {
+    if fields.contains(where: { $0.key == SidecarKey.priority.name }) {
       throw SidecarError("'priority' is a field beside 'settings', not one of them")
     }
-    return try request(ofFields: fields).settings
+    return try checked(request(ofFields: fields)).settings
   }
 
-  private static func request(ofFields fields: [(key: String, value: SidecarValue)]) throws -> (
-    settings: EditSettings, priority: Int
-  ) {
-    let (settings, priority) = try settingsOfKeys(fields)
-    try SettingsLimits.check(priority: priority)
-    return (try checked(settings), priority)
+  /// Settings with one of them changed.
+  /// - Parameter assignment: `KEY=VALUE`, the value as YAML has it.
+  /// - Throws: `SidecarError`
+  public static func setting(_ assignment: String, in settings: EditSettings) throws
+    -> EditSettings
+  {
+    guard let equals = assignment.firstIndex(of: "=") else {
+      throw SidecarError("'\(displayName(assignment))' is no KEY=VALUE")
+    }
+    let (name, value) = (assignment[..<equals], assignment[assignment.index(after: equals)...])
+    guard let key = SidecarKey.named(String(name)), key.name != SidecarKey.priority.name else {
+      throw SidecarKey.unknown(String(name))
+    }
+    var request = SidecarRequest(settings: settings)
+    let values = try yamlMapping("\(name): \(value)")
+    guard let value = values.first?.value, values.count == 1, key.set(value, &request) else {
+      throw key.refused(values.first?.value.shown ?? "nothing")
+    }
+    return try checked(request).settings
   }
 
-  private static func checked(_ settings: EditSettings) throws -> EditSettings {
-    var settings = settings
-    settings.prompt = oneLine(settings.prompt)
-    settings.sourcePrompt = oneLine(settings.sourcePrompt)
-    settings.negativePrompt = oneLine(settings.negativePrompt)
-    try SettingsLimits.check(settings)
-    return settings
+  private static func checked(_ request: SidecarRequest) throws -> SidecarRequest {
+    var request = request
+    for prompt in [\EditSettings.prompt, \.sourcePrompt, \.negativePrompt] {
+      request.settings[keyPath: prompt] = oneLine(request.settings[keyPath: prompt])
+    }
+    try SettingsLimits.check(request.settings)
+    return request
   }
 
   private static func text(of bytes: [UInt8]) throws -> String {
@@ -84,53 +94,21 @@ public enum Sidecar {
     }
   }
 
-  private static func settingsOfKeys(_ values: [(key: String, value: SidecarValue)]) throws
-    -> (EditSettings, priority: Int)
+  private static func request(ofFields fields: [(key: String, value: SidecarValue)]) throws
+    -> SidecarRequest
   {
-    var settings = EditSettings(prompt: "")
-    var priority = 0
-    var hasPrompt = false
-    for (name, value) in values {
-      guard let key = SidecarKey(rawValue: name) else { throw SidecarKey.unknown(name) }
-      if key == .prompt { hasPrompt = true }
+    var request = SidecarRequest(settings: EditSettings(prompt: ""))
+    for (name, value) in fields {
+      guard let key = SidecarKey.named(name) else { throw SidecarKey.unknown(name) }
       // A key without a value means its default, but for the one that has none.
-      if value == .nothing && key != .prompt { continue }
-      try set(key, to: value, in: &settings, &priority)
+      if value == .nothing, !key.isRequired { continue }
+      guard key.set(value, &request) else { throw key.refused(value.shown) }
     }
-    guard hasPrompt else {
-      throw SidecarError("the key 'prompt' is missing: it takes \(SidecarKey.prompt.takes)")
+    for key in SidecarKey.all
+    where key.isRequired && !fields.contains(where: { $0.key == key.name }) {
+      throw SidecarError("the key '\(key.name)' is missing: it takes \(key.takes)")
     }
-    return (settings, priority)
-  }
-
-  private static func set(
-    _ key: SidecarKey, to value: SidecarValue, in settings: inout EditSettings,
-    _ priority: inout Int
-  ) throws {
-    func given<Value>(_ parsed: Value?) throws -> Value {
-      guard let parsed else { throw key.refused(value.shown) }
-      return parsed
-    }
-    func whole() throws -> Int { try given(value.asWhole.flatMap { Int(exactly: $0) }) }
-    switch key {
-    case .prompt: settings.prompt = try given(value.asText)
-    case .sourcePrompt: settings.sourcePrompt = try given(value.asText)
-    case .negativePrompt: settings.negativePrompt = try given(value.asText)
-    case .method: settings.method = try given(value.asText.flatMap(EditingMethod.init(rawValue:)))
-    case .inversion:
-      settings.inversion = try given(value.asText.flatMap(InversionMethod.init(rawValue:)))
-    case .steps: settings.steps = try whole()
-    case .guidance: settings.guidance = try given(value.asNumber)
-    case .frames: settings.frames = try whole()
-    case .size: settings.size = try given(value.asText.flatMap { FrameSize($0) })
-    case .seed: settings.seed = try given(value.asWhole)
-    case .bases: settings.bases = try whole()
-    case .iterations: settings.iterations = try whole()
-    case .priority: priority = try given(value.asNumber.flatMap { Int(exactly: $0) })
-    case .model: settings.model = try given(value.asText)
-    case .precision:
-      settings.precision = try given(value.asText.flatMap(PrecisionSetting.init(rawValue:)))
-    }
+    return request
   }
 
   /// A prompt is one line: its ends are trimmed, and a line break inside, with the white space

@@ -1,47 +1,106 @@
 import EditSettings
 
-/// The keys of a sidecar, and what each takes.
-enum SidecarKey: String, CaseIterable {
-  case prompt
-  case sourcePrompt = "source_prompt"
-  case negativePrompt = "negative_prompt"
-  case method, inversion, steps, guidance, frames, size, seed, bases,
-    iterations, model, precision, priority
-
+/// One key of a sidecar: what it takes, and which setting it is.
+struct SidecarKey: Sendable {
+  let name: String
   /// Completes the sentence "'steps' takes …".
-  var takes: String {
-    switch self {
-    case .prompt: "the text that the edited video should show"
-    case .sourcePrompt: "the text that the video shows now"
-    case .negativePrompt: "the text that the edited video should not show"
-    case .method: "one of " + EditingMethod.allCases.map(\.rawValue).joined(separator: ", ")
-    case .inversion: "one of " + InversionMethod.allCases.map(\.rawValue).joined(separator: ", ")
-    case .steps:
-      "a whole number from \(SettingsLimits.steps.lowerBound) to \(SettingsLimits.steps.upperBound)"
-    case .guidance: "a number from 0 to 100"
-    case .frames: "a whole number from 1 up"
-    case .size: "WIDTHxHEIGHT in pixels, such as 512x320, both multiples of 8 from 8 to 8192"
-    case .seed: "a whole number from 0 to \(UInt64.max)"
-    case .bases:
-      "a whole number from \(SettingsLimits.bases.lowerBound) to \(SettingsLimits.bases.upperBound)"
-    case .iterations:
-      "a whole number from \(SettingsLimits.iterations.lowerBound) to \(SettingsLimits.iterations.upperBound)"
-    case .priority:
-      "a whole number from \(SettingsLimits.priority.lowerBound) to \(SettingsLimits.priority.upperBound); the greater ones begin first"
-    case .model: "the plain name of a folder among the models"
-    case .precision: "one of " + PrecisionSetting.allCases.map(\.rawValue).joined(separator: ", ")
+  let takes: String
+  /// Whether it has no default.
+  let isRequired: Bool
+  /// - Returns: whether it takes the value.
+  let set: @Sendable (SidecarValue, inout SidecarRequest) -> Bool
+  /// The value as JSON; `nil` where the setting has none.
+  let field: @Sendable (SidecarRequest) -> JSONValue?
+
+  private init<Value: Sendable>(
+    _ name: String, _ path: WritableKeyPath<SidecarRequest, Value> & Sendable,
+    _ kind: SidecarKind<Value>, isRequired: Bool = false
+  ) {
+    self.init(
+      name, path, takes: kind.takes, read: kind.read, write: kind.write, isRequired: isRequired)
+  }
+
+  /// One that may have no value.
+  private init<Value: Sendable>(
+    _ name: String, _ path: WritableKeyPath<SidecarRequest, Value?> & Sendable,
+    _ kind: SidecarKind<Value>
+  ) {
+    self.init(
+      name, path, takes: kind.takes, read: { kind.read($0).map(Optional.some) },
+      write: { $0.map(kind.write) }, isRequired: false)
+  }
+
+  private init<Stored>(
+    _ name: String, _ path: WritableKeyPath<SidecarRequest, Stored> & Sendable, takes: String,
+    read: @escaping @Sendable (SidecarValue) -> Stored?,
+    write: @escaping @Sendable (Stored) -> JSONValue?, isRequired: Bool
+  ) {
+    (self.name, self.takes, self.isRequired) = (name, takes, isRequired)
+    set = { value, request in
+      guard let value = read(value) else { return false }
+      request[keyPath: path] = value
+      return true
     }
+    field = { write($0[keyPath: path]) }
   }
 
   func refused(_ given: String) -> SidecarError {
-    SidecarError("'\(rawValue)' takes \(takes), not \(given)")
+    SidecarError("'\(name)' takes \(takes), not \(given)")
   }
+}
+
+/// What a sidecar asks for: settings, and how urgent the edit is.
+struct SidecarRequest: Sendable {
+  var settings: EditSettings
+  var priority = 0
+}
+
+extension SidecarKey {
+  static let prompt = Self(
+    "prompt", \.settings.prompt, .text("the text that the edited video should show"),
+    isRequired: true)
+  static let sourcePrompt = Self(
+    "source_prompt", \.settings.sourcePrompt, .text("the text that the video shows now"))
+  static let negativePrompt = Self(
+    "negative_prompt", \.settings.negativePrompt,
+    .text("the text that the edited video should not show"))
+  static let priority = Self(
+    "priority", \.priority, .whole(-100...100, "; the greater ones begin first"))
+
+  static let all = [
+    prompt, sourcePrompt, negativePrompt,
+    Self("method", \.settings.method, .choice),
+    Self("inversion", \.settings.inversion, .choice),
+    Self("steps", \.settings.steps, .whole(1...1000)),
+    Self("inversion_steps", \.settings.inversionSteps, .whole(1...1000, ", a multiple of 'steps'")),
+    Self("guidance", \.settings.guidance, .number(0...100)),
+    Self("frames", \.settings.frames, .whole(1...Int.max)),
+    Self("size", \.settings.size, .size),
+    Self("seed", \.settings.seed, .seed),
+    Self("bases", \.settings.bases, .whole(1...65536)),
+    Self("iterations", \.settings.iterations, .whole(1...1000)),
+    Self("temperature", \.settings.temperature, .number(0.0001...1000)),
+    Self("bases_of", \.settings.basesOf, .choice),
+    Self("attention_share", \.settings.options.attentionShare, .number(0...1)),
+    Self("feature_share", \.settings.options.featureShare, .number(0...1)),
+    Self("cross_attention_share", \.settings.options.crossAttentionShare, .number(0...1)),
+    Self("group_size", \.settings.options.groupSize, .whole(1...64)),
+    Self("emphasis", \.settings.options.emphasis, .factors),
+    Self("blend_words", \.settings.options.blendWords, .words),
+    Self("model", \.settings.model, .name),
+    Self("precision", \.settings.precision, .choice),
+    priority,
+  ]
+
+  static func named(_ name: String) -> SidecarKey? { byName[name] }
+
+  private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
   static func unknown(_ key: String) -> SidecarError {
     let shown = key.count > 60 ? displayName(String(key.prefix(60))) + "…" : displayName(key)
-    let suggestion =
-      nearestName(to: key, among: allCases.map(\.rawValue)).map { "did you mean '\($0)'? " } ?? ""
-    let all = allCases.map(\.rawValue).joined(separator: ", ")
-    return SidecarError("unknown key '\(shown)': \(suggestion)A sidecar takes \(all)")
+    let names = all.map(\.name)
+    let suggestion = nearestName(to: key, among: names).map { "did you mean '\($0)'? " } ?? ""
+    return SidecarError(
+      "unknown key '\(shown)': \(suggestion)A sidecar takes \(names.joined(separator: ", "))")
   }
 }

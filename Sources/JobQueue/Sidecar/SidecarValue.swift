@@ -1,7 +1,7 @@
 import Foundation
 
 /// A value of a sidecar's mapping, as far as a sidecar can make use of it.
-enum SidecarValue: Equatable {
+indirect enum SidecarValue: Equatable, Sendable {
   /// Text that is only text: quoted in YAML, a string in JSON.
   case text(String)
   /// An unquoted word of YAML, which is whatever its key wants it to be.
@@ -11,8 +11,10 @@ enum SidecarValue: Equatable {
   case number(Double)
   case flag(Bool)
   case nothing
-  case list
-  case mapping
+  /// What lies deeper than in a list or a mapping of the file's own is `nested`.
+  case list([SidecarValue])
+  case mapping([String: SidecarValue])
+  case nested
 
   /// As it is named in an error.
   var shown: String {
@@ -25,6 +27,7 @@ enum SidecarValue: Equatable {
     case .nothing: "nothing"
     case .list: "a list"
     case .mapping: "a mapping"
+    case .nested: "a list or a mapping in another"
     }
   }
 
@@ -49,6 +52,19 @@ enum SidecarValue: Equatable {
     }
   }
 
+  var asInteger: Int? {
+    asWhole.flatMap { Int(exactly: $0) } ?? asNumber.flatMap { Int(exactly: $0) }
+  }
+
+  var asFlag: Bool? {
+    switch self {
+    case .flag(let flag): flag
+    case .word("true"): true
+    case .word("false"): false
+    default: nil
+    }
+  }
+
   var asNumber: Double? {
     switch self {
     case .whole(let number): Double(number)
@@ -57,6 +73,22 @@ enum SidecarValue: Equatable {
       // Double(_:) also takes "nan", "inf" and hexadecimal.
       word.utf8.allSatisfy({ "0123456789+-.eE".utf8.contains($0) }) ? Double(word) : nil
     default: nil
+    }
+  }
+}
+
+extension SidecarValue {
+  init(_ json: JSONValue) {
+    switch json {
+    case .null: self = .nothing
+    case .flag(let flag): self = .flag(flag)
+    case .whole(let number):
+      self = UInt64(exactly: number).map { .whole($0) } ?? .number(Double(number))
+    case .unsigned(let number): self = .whole(number)
+    case .number(let number): self = .number(number)
+    case .text(let text): self = .text(text)
+    case .list(let values): self = .list(values.map { Self($0) })
+    case .object(let values): self = .mapping(values.mapValues { Self($0) })
     }
   }
 }

@@ -1,7 +1,8 @@
 import Yams
 
-/// The top-level mapping of a YAML text, reduced to what a sidecar can use. What lies deeper is
-/// never walked through, so that aliases that stand for billions of nodes cost nothing.
+/// The top-level mapping of a YAML text, reduced to what a sidecar can use. What lies deeper than in
+/// a list or mapping there is never walked through, so that aliases that stand for billions of nodes
+/// cost nothing.
 func yamlMapping(_ text: String) throws -> [(key: String, value: SidecarValue)] {
   try refuseManyAliases(in: text)
   let root: Node?
@@ -24,14 +25,23 @@ func yamlMapping(_ text: String) throws -> [(key: String, value: SidecarValue)] 
   }
 }
 
-private func sidecarValue(_ node: Node) -> SidecarValue {
+/// - Parameter isNested: whether the node lies in a list or a mapping.
+private func sidecarValue(_ node: Node, isNested: Bool = false) -> SidecarValue {
   switch node {
   case .scalar(let scalar):
     guard scalar.style == .plain || scalar.style == .any else { return .text(scalar.string) }
     return ["", "~", "null", "Null", "NULL"].contains(scalar.string)
       ? .nothing : .word(scalar.string)
-  case .sequence: return .list
-  case .mapping: return .mapping
+  case .sequence(let sequence):
+    return isNested ? .nested : .list(sequence.map { sidecarValue($0, isNested: true) })
+  case .mapping(let mapping):
+    if isNested { return .nested }
+    var values: [String: SidecarValue] = [:]
+    for (key, value) in mapping {
+      guard case .scalar(let key) = key else { return .nested }
+      values[key.string] = sidecarValue(value, isNested: true)
+    }
+    return .mapping(values)
   case .alias: return .nothing
   }
 }

@@ -5,7 +5,7 @@ extension EditSettings {
   var editor: (any Editor)? {
     switch method {
     case .reconstruct: nil
-    case .tokenflow: TokenFlow(guidance: guidance)
+    case .tokenflow: TokenFlow(self)
     }
   }
 }

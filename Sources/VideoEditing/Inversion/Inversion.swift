@@ -45,27 +45,58 @@ public struct Inversion {
   /// - Parameters:
   ///   - start: the clip's scaled latents, (frames, height, width, channels).
   ///   - context: the source prompt, (1, tokens, width).
-  ///   - passed: the latents after each of the first steps, where these were taken before.
-  ///   - afterStep: called with the number of finished steps and the latents after them; what it
-  ///     throws ends the inversion.
+  ///   - steps: noise levels of the trajectory.
+  ///   - inversionSteps: steps in which the noise levels are walked; `nil` for as many as levels.
+  ///   - passed: the latents at each of the first levels, where these were reached before.
+  ///   - afterStep: called with the number of finished steps, the latents after them, and the noise
+  ///     level that they have reached, counted from 0, where it is the trajectory's; gives the
+  ///     latents for the trajectory to hold. What it throws ends the inversion.
+  /// - Throws: `ModelError` where these steps do not pass the trajectory's noise levels.
   public func invert(
-    _ start: Tensor, context: Tensor, steps: Int, processor: some UNetProcessor,
-    passed: [Tensor] = [], afterStep: (Int, Tensor) throws -> Void = { _, _ in }
+    _ start: Tensor, context: Tensor, steps: Int, inversionSteps: Int? = nil,
+    processor: some ClipProcessor, passed: [Tensor] = [],
+    afterStep: (Int, Tensor, _ level: Int?) throws -> Tensor = { _, latents, _ in latents }
   ) throws -> Trajectory {
-    let timesteps = try scheduler.timesteps(steps)
+    let levels = try levels(steps, inversionSteps)
+    let timesteps = levels.walked
     precondition(passed.count <= steps, "\(passed.count) of \(steps) steps were passed")
     var passed = passed
     var latents = passed.last ?? start
-    for (index, timestep) in timesteps.reversed().enumerated().dropFirst(passed.count) {
-      let output = try unet(latents, timestep: timestep, context: context, processor: processor)
-      let before = index == 0 ? nil : timesteps[timesteps.count - index]
+    let done = passed.isEmpty ? 0 : levels.places[passed.count - 1] + 1
+    for (index, timestep) in timesteps.enumerated().dropFirst(done) {
+      let output = try unet.overClip(
+        latents, timestep: timestep, context: context, processor: processor)
       latents = scheduler.move(
-        latents, output: output, from: scheduler.alphaCumprod(before),
+        latents, output: output,
+        from: scheduler.alphaCumprod(index == 0 ? nil : timesteps[index - 1]),
         to: scheduler.alphaCumprod(timestep))
-      passed.append(latents)
-      try afterStep(index + 1, latents)
+      let isLevel = levels.places[passed.count] == index
+      latents = try afterStep(index + 1, latents, isLevel ? passed.count : nil)
+      if isLevel { passed.append(latents) }
     }
-    return Trajectory(timesteps: timesteps, latents: passed.reversed(), clean: start)
+    return Trajectory(
+      timesteps: try scheduler.timesteps(steps), latents: passed.reversed(), clean: start)
+  }
+
+  /// How many steps an inversion takes to a level of the trajectory: to none, to the cleanest, …
+  /// - Throws: as `invert`.
+  public func stepCounts(steps: Int, inversionSteps: Int?) throws -> [Int] {
+    [0] + (try levels(steps, inversionSteps).places.map { $0 + 1 })
+  }
+
+  /// The time steps that an inversion walks, cleanest first, and where among them the trajectory's
+  /// lie.
+  private func levels(_ steps: Int, _ inversionSteps: Int?) throws -> (walked: [Int], places: [Int])
+  {
+    let kept = try scheduler.timesteps(steps).reversed()
+    let walked = try scheduler.timesteps(inversionSteps ?? steps).reversed()
+    let places = kept.compactMap { Array(walked).firstIndex(of: $0) }
+    guard places.count == steps, let last = places.last else {
+      throw ModelError(
+        "\(walked.count) 'inversion_steps' do not pass the noise levels of \(steps) steps: leave them away, or take numbers of steps that divide \(scheduler.alphasCumprod.count)"
+      )
+    }
+    return (Array(walked.prefix(last + 1)), places)
   }
 
   /// DDIM sampling from inverted latents, without guidance: what an inversion kept of the clip.
@@ -76,14 +107,15 @@ public struct Inversion {
   ///     throws ends the reconstruction.
   /// - Returns: scaled latents of the clean clip, (frames, height, width, channels).
   public func reconstruct(
-    _ inverted: Tensor, context: Tensor, steps: Int, processor: some UNetProcessor,
+    _ inverted: Tensor, context: Tensor, steps: Int, processor: some ClipProcessor,
     resuming resumption: Resumption? = nil,
     afterStep: (Int, Tensor) throws -> Void = { _, _ in }
   ) throws -> Tensor {
     let timesteps = try scheduler.timesteps(steps)
     var latents = resumption?.latents ?? inverted
     for (index, timestep) in timesteps.enumerated().dropFirst(resumption?.steps ?? 0) {
-      let output = try unet(latents, timestep: timestep, context: context, processor: processor)
+      let output = try unet.overClip(
+        latents, timestep: timestep, context: context, processor: processor)
       let next = index + 1 < timesteps.count ? timesteps[index + 1] : nil
       latents = scheduler.move(
         latents, output: output, from: scheduler.alphaCumprod(timestep),

@@ -3,8 +3,11 @@ import Tensor
 
 /// Self-attention in which every frame reads the keys and values of all frames: the naive inversion
 /// of a video as a whole. Its cost grows with the square of the number of frames.
-public struct SpatialTemporalAttention: UNetProcessor {
+public struct SpatialTemporalAttention: ClipProcessor {
   public init() {}
+
+  public var reach: FrameReach { .clip }
+  public func enter(_ part: ClipPart) {}
 
   public func selfAttention(
     _ layer: AttentionLayer, _ hiddenStates: Tensor, grid: FeatureGrid, at site: LayerSite

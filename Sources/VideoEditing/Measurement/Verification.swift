@@ -201,7 +201,7 @@ public struct Verification {
 
   private var latentChannels: Int { model.autoencoder.latentChannels }
 
-  private func invertedAndReconstructed(_ processor: some UNetProcessor) throws -> [Tensor] {
+  private func invertedAndReconstructed(_ processor: some ClipProcessor) throws -> [Tensor] {
     let steps = try golden.shape("ddim.timesteps", [.any])[0]
     let context = try golden.context("text.hidden", prompts: .exactly(3)).rows(1..<2)
     let start = try golden.pictures("ddim.start", channels: latentChannels)

@@ -1,0 +1,20 @@
+/// What the methods of editing can be told, each what it knows of it; none needs to be told
+/// anything.
+public struct EditorOptions: Codable, Sendable, Equatable {
+  /// The share of the steps, from the first, in which the source's self-attention is put in; `nil`
+  /// for the method's own.
+  public var attentionShare: Double?
+  /// The same for the source's features.
+  public var featureShare: Double?
+  /// The same for the source's attention to the text.
+  public var crossAttentionShare: Double?
+  /// TokenFlow: frames that share a keyframe; `nil` for the method's own.
+  public var groupSize: Int?
+  /// FateZero: by how much attention to a word of the prompt is multiplied.
+  public var emphasis: [String: Double] = [:]
+  /// FateZero: the words of the source prompt whose place alone is edited; everywhere where there
+  /// are none.
+  public var blendWords: [String] = []
+
+  public init() {}
+}

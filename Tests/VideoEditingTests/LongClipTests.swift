@@ -1,0 +1,98 @@
+import EditSettings
+import StableDiffusion
+import Tensor
+import Testing
+
+@testable import VideoEditing
+
+/// Clips of more frames than go through the UNet at once.
+@Suite struct LongClipTests {
+  private let frames = ClipPasses.wholeFrames + 9
+  private var latents: Tensor {
+    RandomNumbers(seed: 3, stream: "latents").normal([frames, 5, 7, 4])
+  }
+
+  private func context(_ model: StableDiffusionModel) -> Tensor { model.encode(["a ball"]) }
+
+  /// Passes with the processors' own calls counted.
+  private func overClip(_ processor: some ClipProcessor) throws -> Tensor {
+    let model = try TinyWorld.model.get()
+    return try model.unet.overClip(
+      latents, timestep: 401, context: context(model), processor: processor)
+  }
+
+  @Test("a sample is spread evenly, and names no frame twice", arguments: [33, 41, 64, 1000])
+  func evenSample(frames: Int) {
+    let sample = ClipPasses.sample(of: frames)
+    #expect(sample.count == ClipPasses.wholeFrames && Set(sample).count == sample.count)
+    let gaps = zip(sample, sample.dropFirst()).map { $1 - $0 }
+    let (least, most) = (gaps.min() ?? 0, gaps.max() ?? 0)
+    #expect(least > 0 && most - least <= 1)
+    #expect(sample[0] - (frames - 1 - sample[sample.count - 1]) <= 1)
+    #expect(ClipPasses.sample(of: 7) == Array(0..<7))
+  }
+
+  @Test("frames that look at no other come out as they do in one call, each in its place")
+  func byThemselves() throws {
+    let model = try TinyWorld.model.get()
+    let whole = try model.unet(latents, timestep: 401, context: context(model))
+    let error = relativeError(try overClip(PlainProcessor()), whole)
+    #expect(error < 1e-5, "\(error)")
+  }
+
+  @Test("each frame attends to the bases of the sample")
+  func sampledBases() throws {
+    let model = try TinyWorld.model.get()
+    let stem = STEMAttention(bases: 16, iterations: 3, seed: 5)
+    let grouped = try overClip(stem)
+    let sample = ClipPasses.sample(of: frames)
+    stem.enter(.sample)
+    let alone = try model.unet(
+      latents.rows(sample), timestep: 401, context: context(model), processor: stem)
+    #expect(grouped.rows(sample).values == alone.values)
+    stem.enter(.group)
+    let other = try #require((0..<frames).first { !sample.contains($0) })
+    let one = try model.unet(
+      latents.rows([other]), timestep: 401, context: context(model), processor: stem)
+    let error = relativeError(grouped.rows([other]), one)
+    #expect(error < 1e-5, "\(error)")
+  }
+
+  @Test("all keyframes of a short clip attend to each other, those of a long one to anchors")
+  func keyframes() {
+    let short = Keyframes(Array(0..<Keyframes.most))
+    #expect(short.anchors.isEmpty && short.chunks.count == 1)
+    let long = Keyframes((0..<21).map { $0 * 8 + 3 })
+    #expect(long.anchors.count == Keyframes.most && Set(long.anchors).isSubset(of: long.frames))
+    #expect(long.chunks.map(\.groups) == [0..<8, 8..<16, 16..<21])
+    #expect(long.chunks.map(\.held) == [0..<8, 7..<16, 15..<21])
+  }
+
+  @Test(
+    "TokenFlow edits a clip with more keyframes than attend to each other, and goes on from any step"
+  )
+  func longTokenFlow() throws {
+    let model = try TinyWorld.model.get()
+    func prompt(_ text: String) -> Prompts.Prompt { .init(text, context: model.encode([text])) }
+    let clip = InvertedClip(
+      trajectory: Trajectory(
+        timesteps: [501, 1], latents: [latents, latents * 0.5], clean: latents),
+      prompts: Prompts(source: prompt("a ball"), negative: prompt(""), target: prompt("a cube")))
+    var tokenFlow = TokenFlow()
+    tokenFlow.groupSize = 4
+    var after: [Tensor] = []
+    let edited = try tokenFlow.edit(clip, with: model) { after.append($1) }
+    #expect(edited.shape == latents.shape && edited.isFinite)
+    let resumed = try tokenFlow.edit(
+      clip, with: model, resuming: Resumption(steps: 1, latents: after[0]))
+    #expect(resumed.values == edited.values)
+  }
+
+  private func relativeError(_ tensor: Tensor, _ expected: Tensor) -> Double {
+    let (values, expected) = (tensor.values, expected.values)
+    let difference = zip(values, expected).reduce(0.0) {
+      $0 + Double(($1.0 - $1.1) * ($1.0 - $1.1))
+    }
+    return (difference / expected.reduce(0.0) { $0 + Double($1 * $1) }).squareRoot()
+  }
+}
