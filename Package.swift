@@ -46,7 +46,8 @@ let package = Package(
     // What the project exists for; each imports only from above itself.
     .target(name: "EditSettings"),
     .target(
-      name: "Tensor", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "COpenMP", "CCrypto"]),
+      name: "Tensor",
+      dependencies: ["CKernels", "CLinux", "COneDNN", "COpenBLAS", "COpenMP", "CCrypto"]),
     .target(name: "StableDiffusion", dependencies: ["Tensor"]),
     .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
     .target(name: "VideoFile", dependencies: ["CConfinement", "CLibAV", "CLinux", "CSeccomp"]),

@@ -26,10 +26,10 @@ struct BenchCases {
       return answer
     case .encode:
       let images = try file.tensor("images").channelsLast()
-      return try timed(request) { { try model.autoencoder.encode(images) } }
+      return try timed(request) { { model.autoencoder.encode(images) } }
     case .decode:
       let latents = try file.tensor("latents").channelsLast()
-      return try timed(request) { { try model.autoencoder.decode(latents) } }
+      return try timed(request) { { model.autoencoder.decode(latents) } }
     case .text:
       let shape = file.shape(of: "input_ids") ?? []
       guard shape.count == 2 else { throw WeightsError("'input_ids' has no two dimensions") }

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <spawn.h>
@@ -13,6 +14,7 @@
 #include <linux/sched.h>
 
 // Functions that the C library declares for _GNU_SOURCE only, without which Swift's view of it is built.
+int mkostemp(char *template, int flags);
 int pipe2(int descriptors[2], int flags);
 int close_range(unsigned int first, unsigned int last, int flags);
 int pidfd_open(int pid, unsigned int flags);
@@ -50,3 +52,15 @@ static const int stem_EFD_CLOEXEC = EFD_CLOEXEC;
 static const int stem_EFD_NONBLOCK = EFD_NONBLOCK;
 static const int stem_SFD_CLOEXEC = SFD_CLOEXEC;
 static const int stem_SFD_NONBLOCK = SFD_NONBLOCK;
+
+// An open file of `folder` that has no name, for reading and writing, gone with its last descriptor; or -1.
+static inline int stem_open_nameless(const char *folder) {
+  char path[4096];
+  if (snprintf(path, sizeof path, "%s/.scratch-XXXXXX", folder) >= (int)sizeof path) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  const int descriptor = mkostemp(path, O_CLOEXEC);
+  if (descriptor >= 0) unlink(path);
+  return descriptor;
+}

@@ -23,12 +23,20 @@ public struct ClipEdit {
   private let model: StableDiffusionModel
   private let settings: EditSettings
   private let video: VideoProcess
+  private let scratchFolder: String
 
-  /// - Parameter model: computes in its own precision, whatever the settings say;
+  /// - Parameters:
+  ///   - scratchFolder: where there is room for the frames of the longest clip, and what its
+  ///     inversion leaves.
+  ///   - model: computes in its own precision, whatever the settings say;
   ///   `PrecisionSetting.resolved` says which they ask for.
   /// - Throws: `ClipEditError` where the model cannot do what the settings ask for.
-  public init(model: StableDiffusionModel, settings: EditSettings, video: VideoProcess) throws {
+  public init(
+    model: StableDiffusionModel, settings: EditSettings, video: VideoProcess,
+    scratchFolder: String = "/var/tmp"
+  ) throws {
     (self.model, self.settings, self.video) = (model, settings, video)
+    self.scratchFolder = scratchFolder
     let multiple = model.autoencoder.scale
     if let size = settings.size, size.width % multiple != 0 || size.height % multiple != 0 {
       throw ClipEditError(
@@ -67,7 +75,7 @@ public struct ClipEdit {
               keeping.isNothing
                 ? nil
                 : KeptWork(
-                  keeping: keeping, fingerprint: fingerprint(), steps: settings.steps,
+                  keeping: keeping, fingerprint: try fingerprint(), steps: settings.steps,
                   seconds: seconds, note: note, wantsCheckpoint: wantsCheckpoint,
                   checkpointed: checkpointed)
             }, note: note, progress: progress)
@@ -78,7 +86,8 @@ public struct ClipEdit {
 
   private func run(
     input: String, output: String, _ measurement: Measurement, _ limits: ClipLimits,
-    keeping remembering: (() -> EditFingerprint, @escaping () -> [String: Double]) -> KeptWork?,
+    keeping remembering: (() throws -> EditFingerprint, @escaping () -> [String: Double]) throws
+      -> KeptWork?,
     note: (String) -> Void, progress: (EditProgress) throws -> Void
   ) throws -> EditFigures {
     let clock = StageClock()
@@ -99,12 +108,11 @@ public struct ClipEdit {
     try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0))
     let clip = try decoded(input, limits)
     clip.warnings.forEach(note)
-    let truth = try measurement.truth.map { try frames(ofTruth: $0, like: clip) }
-    let source = Tensor(
-      pixels: clip.pixels, frames: clip.frameCount, height: clip.height, width: clip.width)
-
+    let truth = try measurement.truth.map { try self.clip(ofTruth: $0, like: clip) }
     let edit = VideoEdit(model: model, settings: settings, reconstructs: measurement.reconstruction)
-    let work = remembering({ EditFingerprint(settings: settings, model: model, clip: clip) }) {
+    let work = try remembering({
+      try EditFingerprint(settings: settings, model: model, clip: clip)
+    }) {
       clock.seconds
     }
     let threads = Parallel.threads
@@ -116,18 +124,25 @@ public struct ClipEdit {
         note("has fewer threads than before: the result may differ in its last bits")
       }
     }
-    let result = try edit.run(frames: source, memory: work, progress: report)
-    guard result.edited.isFinite else {
-      throw ClipEditError(
-        "the model gave numbers that are not finite: its weights are damaged, or the guidance of \(settings.guidance) is too much for it"
-      )
+    let edited = try FrameFile(folder: scratchFolder)
+    var measures = EditMeasures(clip, truth: truth)
+    try edit.run(
+      clip.pictures, scratchFolder: scratchFolder, memory: work, progress: report
+    ) { output, frames, pictures in
+      try measures.add(output, frames, pictures)
+      guard output == .edited else { return }
+      guard pictures.isFinite else {
+        throw ClipEditError(
+          "the model gave numbers that are not finite: its weights are damaged, or the guidance of \(settings.guidance) is too much for it"
+        )
+      }
+      try pictures.pixels.withUnsafeBytes(edited.append)
     }
 
     try report(
       EditProgress(stage: .encode, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
     try write(
-      VideoClip(
-        width: clip.width, height: clip.height, timing: clip.timing, pixels: result.edited.pixels),
+      StoredClip(width: clip.width, height: clip.height, timing: clip.timing, frames: edited),
       to: output)
 
     try report(
@@ -135,16 +150,7 @@ public struct ClipEdit {
     var figures = EditFigures(
       frames: clip.frameCount, size: FrameSize(width: clip.width, height: clip.height),
       frameRate: clip.timing.frameRate.value, precision: PrecisionSetting(model.precision))
-    figures.reconstructionPSNR = result.reconstructed.flatMap {
-      peakSignalToNoiseRatio($0, source).finite
-    }
-    if let truth {
-      let changed = changedPixels(source, truth)
-      figures.editPSNR = peakSignalToNoiseRatio(result.edited, truth).finite
-      figures.uneditedPSNR = peakSignalToNoiseRatio(source, truth).finite
-      figures.changedPSNR = peakSignalToNoiseRatio(result.edited, truth, mask: changed).finite
-      figures.changedUneditedPSNR = peakSignalToNoiseRatio(source, truth, mask: changed).finite
-    }
+    measures.put(into: &figures)
     figures.inversionReused = work?.inversionReused ?? false
     figures.seconds = clock.seconds
     return figures
@@ -152,13 +158,13 @@ public struct ClipEdit {
 
   /// Refuses what is beyond the limits or this machine's memory, before the system kills the process
   /// for it.
-  private func decoded(_ input: String, _ limits: ClipLimits) throws -> VideoClip {
-    let clip: VideoClip
+  private func decoded(_ input: String, _ limits: ClipLimits) throws -> StoredClip {
+    let clip: StoredClip
     do {
       clip = try video.decode(
         path: input,
         options: limits.narrowed(DecodingOptions(size: workingSize, frames: settings.frames)),
-        isCancelled: Self.goesOn)
+        storedIn: scratchFolder, isCancelled: Self.goesOn)
     } catch let error as VideoFileError {
       throw limits.refusal(error) ?? error as any Error
     }
@@ -182,23 +188,22 @@ public struct ClipEdit {
       area: model.nativeSize * model.nativeSize, multiple: 4 * model.autoencoder.scale)
   }
 
-  private func frames(ofTruth path: String, like clip: VideoClip) throws -> Tensor {
+  private func clip(ofTruth path: String, like clip: StoredClip) throws -> StoredClip {
     let truth = try video.decode(
       path: path,
       options: DecodingOptions(
         size: .exactly(width: clip.width, height: clip.height), frames: clip.frameCount),
-      isCancelled: Self.goesOn)
+      storedIn: scratchFolder, isCancelled: Self.goesOn)
     guard truth.frameCount == clip.frameCount else {
       throw ClipEditError(
         "the truth \(path) has only \(truth.frameCount) frames, but the clip has \(clip.frameCount)"
       )
     }
-    return Tensor(
-      pixels: truth.pixels, frames: truth.frameCount, height: truth.height, width: truth.width)
+    return truth
   }
 
   /// Written aside, synced, renamed: whoever looks sees the old file or the whole new one.
-  private func write(_ clip: VideoClip, to output: String) throws {
+  private func write(_ clip: StoredClip, to output: String) throws {
     let target = URL(fileURLWithPath: output)
     let aside = target.deletingLastPathComponent().appending(
       path: ".\(target.lastPathComponent).\(getpid()).part"
@@ -237,7 +242,13 @@ public struct ClipEditError: Error, CustomStringConvertible, Sendable {
   }
 }
 
-extension Double? {
-  /// JSON has no infinity, which equal pictures score.
-  fileprivate var finite: Double? { flatMap { $0.isFinite ? $0 : nil } }
+extension Movie {
+  /// As an edit reads them.
+  var pictures: Pictures {
+    Pictures(frames: frameCount, height: height, width: width) { frames in
+      try withFrames(frames) {
+        Tensor(pixels: $0, frames: frames.count, height: height, width: width)
+      }
+    }
+  }
 }

@@ -44,7 +44,7 @@ extension ClipLimits {
   }
 
   /// - Parameter needed: estimated bytes that the edit takes.
-  func refusal(for clip: VideoClip, needed: Int) -> ClipEditError? {
+  func refusal(for clip: some Movie, needed: Int) -> ClipEditError? {
     let work =
       "\(clip.frameCount) frames of \(clip.width)x\(clip.height) would take about \(gibibytes(needed)) of memory"
     if let memoryBytes, needed > memoryBytes {

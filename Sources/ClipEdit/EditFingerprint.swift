@@ -10,9 +10,10 @@ struct EditFingerprint {
   /// What determines the inversion, and nothing else.
   private let inversion: [String: String]
 
-  init(settings: EditSettings, model: StableDiffusionModel, clip: VideoClip) {
+  /// - Throws: `VideoFileError` where the clip's frames cannot be read.
+  init(settings: EditSettings, model: StableDiffusionModel, clip: some Movie) throws {
     let found = [
-      "clip": clip.pixels.withUnsafeBytes(ContentHash.of),
+      "clip": try clip.contentHash,
       "frames": "\(clip.frameCount)", "size": "\(clip.width)x\(clip.height)",
       "model": model.identity, "precision": model.precision.rawValue,
     ]
@@ -49,6 +50,17 @@ extension EditSettings {
     return fields.mapValues { value in
       let text = try? JSONSerialization.data(withJSONObject: [value], options: .sortedKeys)
       return String(decoding: text ?? Data(), as: UTF8.self)
+    }
+  }
+}
+
+extension Movie {
+  /// Of all frames' bytes.
+  fileprivate var contentHash: String {
+    get throws {
+      let hash = ContentHash()
+      for index in 0..<frameCount { try withFrames(index..<index + 1) { hash.update($0) } }
+      return hash.finish()
     }
   }
 }

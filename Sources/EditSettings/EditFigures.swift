@@ -24,6 +24,8 @@ public struct EditFigures: Codable, Sendable, Equatable {
   public var changedPSNR: Double?
   /// What doing nothing scores over those pixels.
   public var changedUneditedPSNR: Double?
+  /// The edit against the truth, over all other pixels.
+  public var unchangedPSNR: Double?
 
   public init(
     frames: Int, size: FrameSize, frameRate: Double, precision: PrecisionSetting? = nil
@@ -55,6 +57,7 @@ public struct EditFigures: Codable, Sendable, Equatable {
     uneditedPSNR = try measured(.uneditedPSNR)
     changedPSNR = try measured(.changedPSNR)
     changedUneditedPSNR = try measured(.changedUneditedPSNR)
+    unchangedPSNR = try measured(.unchangedPSNR)
   }
 
   enum CodingKeys: String, CodingKey {
@@ -66,5 +69,6 @@ public struct EditFigures: Codable, Sendable, Equatable {
     case uneditedPSNR = "unedited_psnr"
     case changedPSNR = "changed_psnr"
     case changedUneditedPSNR = "changed_unedited_psnr"
+    case unchangedPSNR = "unchanged_psnr"
   }
 }

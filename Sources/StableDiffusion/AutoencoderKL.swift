@@ -58,19 +58,13 @@ public final class AutoencoderKL: Sendable {
       ? weights.pointwise("post_quant_conv", latentChannels, latentChannels) : nil
   }
 
-  /// Gives the result for one portion of the images: by calling `compute`, or from where it was
-  /// kept.
-  public typealias Portion = (_ images: Range<Int>, _ compute: () -> Tensor) throws -> Tensor
-
   /// The mean of the latent distribution, not yet scaled.
   ///
-  /// - Parameters:
-  ///   - images: (n, height, width, 3) in [-1, 1]; height and width are multiples of `scale`.
-  ///   - portion: called for the portions in their order; how many images one has depends on
-  ///     nothing but their size.
+  /// - Parameter images: (n, height, width, 3) in [-1, 1]; height and width are multiples of
+  ///   `scale`.
   /// - Returns: (n, height / scale, width / scale, latent channels).
-  public func encode(_ images: Tensor, portion: Portion = { $1() }) rethrows -> Tensor {
-    try inPortions(images, pixels: images.shape[1] * images.shape[2], portion) { [self] portion in
+  public func encode(_ images: Tensor) -> Tensor {
+    inPortions(images, pixels: images.shape[1] * images.shape[2]) { [self] portion in
       let moments = encoder(portion)
       return (quantise?(moments) ?? moments).channels(0..<latentChannels)
     }
@@ -78,25 +72,22 @@ public final class AutoencoderKL: Sendable {
 
   /// Pictures from latents that are not scaled; the inverse of `encode`. Values may lie a little
   /// outside [-1, 1].
-  public func decode(_ latents: Tensor, portion: Portion = { $1() }) rethrows -> Tensor {
-    try inPortions(latents, pixels: latents.shape[1] * latents.shape[2] * scale * scale, portion) {
-      [self] in decoder(dequantise?($0) ?? $0)
+  public func decode(_ latents: Tensor) -> Tensor {
+    inPortions(latents, pixels: latents.shape[1] * latents.shape[2] * scale * scale) { [self] in
+      decoder(dequantise?($0) ?? $0)
     }
   }
 
-  /// A few images at a time: a picture's features are up to a hundred times as large as the
-  /// picture.
-  private func inPortions(
-    _ input: Tensor, pixels: Int, _ portion: Portion, _ body: @escaping (Tensor) -> Tensor
-  ) rethrows -> Tensor {
-    let n = input.shape[0]
+  /// How many images go through at a time: a picture's features are up to a hundred times as large
+  /// as the picture. Depends on nothing but their size.
+  public static func portions(of images: Int, pixels: Int) -> [Range<Int>] {
     let size = max(1, (512 * 512) / max(pixels, 1))
-    var parts: [Tensor] = []
-    for first in stride(from: 0, to: n, by: size) {
-      let images = first..<min(n, first + size)
-      parts.append(try portion(images) { body(input.rows(images)) })
-    }
-    return Tensor.concatenated(parts)
+    return stride(from: 0, to: images, by: size).map { $0..<min(images, $0 + size) }
+  }
+
+  private func inPortions(_ input: Tensor, pixels: Int, _ body: (Tensor) -> Tensor) -> Tensor {
+    Tensor.concatenated(
+      Self.portions(of: input.shape[0], pixels: pixels).map { body(input.rows($0)) })
   }
 }
 

@@ -12,9 +12,21 @@ class FileContents: @unchecked Sendable {
   func forget(_ range: Range<Int>) {}
 }
 
-/// A file mapped read-only: all processes share one copy in memory. Whoever cuts it short kills
-/// those who read it.
-final class MappedFile: FileContents, @unchecked Sendable {
+/// Pages of a file, mapped read-only: all processes share one copy in memory. Whoever cuts the file
+/// short kills those who read it.
+class MappedPages: FileContents, @unchecked Sendable {
+  override func forget(_ range: Range<Int>) {
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let start = range.lowerBound / page * page
+    madvise(
+      UnsafeMutableRawPointer(mutating: bytes + start), range.upperBound - start, MADV_DONTNEED)
+  }
+
+  deinit { munmap(UnsafeMutableRawPointer(mutating: bytes), count) }
+}
+
+/// A whole file, mapped.
+final class MappedFile: MappedPages, @unchecked Sendable {
   init(_ url: URL) throws {
     let path = url.path(percentEncoded: false)
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
@@ -31,15 +43,6 @@ final class MappedFile: FileContents, @unchecked Sendable {
     }
     super.init(bytes: UnsafeRawPointer(mapping), count: count)
   }
-
-  override func forget(_ range: Range<Int>) {
-    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-    let start = range.lowerBound / page * page
-    madvise(
-      UnsafeMutableRawPointer(mutating: bytes + start), range.upperBound - start, MADV_DONTNEED)
-  }
-
-  deinit { munmap(UnsafeMutableRawPointer(mutating: bytes), count) }
 }
 
 /// A file read into memory.

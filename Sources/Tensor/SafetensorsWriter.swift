@@ -33,6 +33,7 @@ extension SafetensorsFile {
           try file.write(
             UnsafeRawBufferPointer(UnsafeBufferPointer(start: $0, count: tensor.count)))
         }
+        tensor.releasePages()
       }
     }
   }

@@ -10,7 +10,7 @@
 /// the program; whatever comes from a user's file is checked where it is read.
 public struct Tensor: @unchecked Sendable {
   public let shape: [Int]
-  private var storage: TensorStorage
+  private(set) var storage: TensorStorage
   /// The first element's position in the storage.
   private let offset: Int
 
@@ -196,6 +196,10 @@ final class TensorStorage: @unchecked Sendable {
     self.pointer = UnsafeMutablePointer(mutating: pointer)
     bytes = 0
     self.owner = owner
+  }
+
+  func releasePages() {
+    if let pages = owner as? MappedPages { pages.forget(0..<pages.count) }
   }
 
   deinit {

@@ -42,23 +42,27 @@ struct EditWalk {
     return Resumption(steps: steps, latents: state)
   }
 
-  /// Goes through the autoencoder's portions, of which `shape` gives a frame's result.
+  /// Goes through the portions of frames that the autoencoder takes at a time.
   ///
-  /// - Parameter done: frames that the stage has done before the first portion.
+  /// - Parameters:
+  ///   - shape: of one frame's result.
+  ///   - done: frames that the stage has done before the first portion.
+  ///   - use: takes each portion's result.
   func portions(
-    _ series: EditSeries, of stage: EditProgress.Stage, shape: [Int], done: Int = 0
-  ) -> AutoencoderKL.Portion {
-    var index = 0
-    return { frames, compute in
-      defer { index += 1 }
+    _ portions: [Range<Int>], _ series: EditSeries, of stage: EditProgress.Stage, shape: [Int],
+    done: Int = 0, compute: (Range<Int>) throws -> Tensor, use: (Range<Int>, Tensor) throws -> Void
+  ) throws {
+    try enter(stage, at: done)
+    for (index, frames) in portions.enumerated() {
       if let known = recalled(series, index, shape: [frames.count] + shape) {
         plan.recall(stage, frames.count)
+        try use(frames, known)
         try enter(stage, at: done + frames.upperBound)
-        return known
+      } else {
+        let fresh = try compute(frames)
+        try use(frames, fresh)
+        try pass(stage, done + frames.upperBound, fresh, series, index)
       }
-      let fresh = compute()
-      try pass(stage, done + frames.upperBound, fresh, series, index)
-      return fresh
     }
   }
 

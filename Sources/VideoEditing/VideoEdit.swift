@@ -16,73 +16,90 @@ public struct VideoEdit {
     self.reconstructs = reconstructs || editor == nil
   }
 
-  public struct Result: Sendable {
-    /// (frames, height, width, 3) in [-1, 1].
-    public let edited: Tensor
-    /// The clip as the inversion kept it, like `edited`; where it was asked for.
-    public let reconstructed: Tensor?
+  /// What comes out, some frames at a time: first all of the reconstruction, where there is one.
+  public enum Output: Sendable {
+    /// The clip as the inversion kept it.
+    case reconstructed
+    /// Where nothing but a reconstruction is asked for, that.
+    case edited
   }
 
   /// - Parameters:
-  ///   - frames: (frames, height, width, 3) in [-1, 1]; height and width multiples of the
-  ///     autoencoder's scale.
+  ///   - source: height and width multiples of the autoencoder's scale.
+  ///   - scratchFolder: where there is room for what a long clip leaves for later steps; without
+  ///     one it is kept in memory.
   ///   - memory: keeps what the steps leave, and knows what an earlier run of the same edit left;
   ///     the result has the same bits with it and without.
   ///   - progress: told at every step; what it throws ends the edit.
-  /// - Throws: `ModelError` where the settings ask for what the model cannot do.
+  ///   - deliver: takes pictures, (frames, height, width, 3) in [-1, 1], in the frames' order.
+  /// - Throws: `ModelError` where the settings ask for what the model cannot do, `DurableFileError`
+  ///   where the scratch folder is full, and what the closures throw.
   public func run(
-    frames: Tensor, memory: (any EditMemory)? = nil, progress: (EditProgress) throws -> Void
-  ) throws -> Result {
+    _ source: Pictures, scratchFolder: String? = nil, memory: (any EditMemory)? = nil,
+    progress: (EditProgress) throws -> Void,
+    deliver: (Output, _ frames: Range<Int>, Tensor) throws -> Void
+  ) throws {
     try withoutActuallyEscaping(progress) { progress in
       // Before the long work, so that a wrong number of steps costs nobody an hour.
       let inversionSteps = try Inversion(model).stepCounts(
         steps: settings.steps, inversionSteps: settings.inversionSteps)
       let plan = EditPlan(
         settings: settings, inversionSteps: inversionSteps[settings.steps], editor: editor,
-        frames: frames.shape[0], reconstructs: reconstructs)
-      return try run(
-        frames, inversionSteps, EditWalk(plan: plan, memory: memory, progress: progress))
+        frames: source.frames, reconstructs: reconstructs)
+      let walk = EditWalk(plan: plan, memory: memory, progress: progress)
+
+      let prompts = Prompts(settings, model: model)
+      let stem = settings.inversion == .stem ? STEMAttention(settings) : nil
+      let inverted = try inverted(
+        latents(of: source, walk), context: prompts.source.context, stem, inversionSteps,
+        scratchFolder, walk)
+      let edited = try editor.map {
+        try latents(
+          editedBy: $0,
+          InvertedClip(
+            trajectory: inverted.trajectory, prompts: prompts, inversion: settings.inversion,
+            stem: stem, seed: settings.seed), walk)
+      }
+      if let latents = inverted.reconstructed {
+        try decode(latents, .reconstructedPictures, walk) { frames, pictures in
+          try deliver(.reconstructed, frames, pictures)
+          if edited == nil { try deliver(.edited, frames, pictures) }
+        }
+      }
+      if let latents = edited {
+        let done = inverted.reconstructed == nil ? 0 : source.frames
+        try decode(latents, .pictures, done: done, walk) { try deliver(.edited, $0, $1) }
+      }
     }
   }
 
-  /// - Parameter inversionSteps: steps to each level of the trajectory.
-  private func run(_ frames: Tensor, _ inversionSteps: [Int], _ walk: EditWalk) throws -> Result {
-    let prompts = Prompts(settings, model: model)
-    try walk.enter(.encodeLatents)
-    let (scale, size) = (model.autoencoder.scale, frames.shape)
-    let start =
-      try model.autoencoder.encode(
-        frames,
-        portion: walk.portions(
-          .latents, of: .encodeLatents,
-          shape: [size[1] / scale, size[2] / scale, model.autoencoder.latentChannels]))
-      * Float(model.autoencoder.scalingFactor)
+  /// Scaled latents, (frames, height, width, channels).
+  private func latents(of source: Pictures, _ walk: EditWalk) throws -> Tensor {
+    let (autoencoder, scale) = (model.autoencoder, model.autoencoder.scale)
+    var parts: [Tensor] = []
+    try walk.portions(
+      AutoencoderKL.portions(of: source.frames, pixels: source.height * source.width), .latents,
+      of: .encodeLatents,
+      shape: [source.height / scale, source.width / scale, autoencoder.latentChannels],
+      compute: { autoencoder.encode(try source.read($0)) }, use: { parts.append($1) })
+    return Tensor.concatenated(parts) * Float(autoencoder.scalingFactor)
+  }
 
-    let stem = settings.inversion == .stem ? STEMAttention(settings) : nil
-    let inverted = try inverted(
-      start, context: prompts.source.context, stem, inversionSteps, walk)
-    let edited = try editor.map {
-      try latents(
-        editedBy: $0,
-        InvertedClip(
-          trajectory: inverted.trajectory, prompts: prompts, inversion: settings.inversion,
-          stem: stem, seed: settings.seed), walk)
-    }
-    var decoded = 0
-    func pictures(_ latents: Tensor, _ series: EditSeries) throws -> Tensor {
-      try walk.enter(.decodeLatents, at: decoded)
-      defer { decoded += size[0] }
-      return try model.autoencoder.decode(
-        latents * Float(1 / model.autoencoder.scalingFactor),
-        portion: walk.portions(
-          series, of: .decodeLatents, shape: Array(size.dropFirst()), done: decoded)
-      ).clippedToPictures
-    }
-    let reconstructed = try inverted.reconstructed.map { try pictures($0, .reconstructedPictures) }
-    guard let edited else {
-      return Result(edited: reconstructed ?? frames, reconstructed: reconstructed)
-    }
-    return Result(edited: try pictures(edited, .pictures), reconstructed: reconstructed)
+  private func decode(
+    _ latents: Tensor, _ series: EditSeries, done: Int = 0, _ walk: EditWalk,
+    _ use: (Range<Int>, Tensor) throws -> Void
+  ) throws {
+    let autoencoder = model.autoencoder
+    let (height, width) = (
+      latents.shape[1] * autoencoder.scale, latents.shape[2] * autoencoder.scale
+    )
+    try walk.portions(
+      AutoencoderKL.portions(of: latents.shape[0], pixels: height * width), series,
+      of: .decodeLatents, shape: [height, width, 3], done: done,
+      compute: {
+        autoencoder.decode(latents.rows($0) * Float(1 / autoencoder.scalingFactor))
+          .clippedToPictures
+      }, use: use)
   }
 
   private func latents(editedBy editor: any Editor, _ clip: InvertedClip, _ walk: EditWalk) throws
@@ -92,38 +109,42 @@ public struct VideoEdit {
       .edit, of: .edit, shape: clip.trajectory.inverted.shape, limit: settings.steps)
     try walk.enter(.edit, at: resumption?.steps ?? 0)
     return try editor.edit(clip, with: model, resuming: resumption) { step, latents in
+      // No later step reads them.
+      clip.trajectory.latents[step - 1].releasePages()
       try walk.pass(.edit, step, latents, .edit, step - 1)
     }
   }
 
+  /// - Parameter inversionSteps: steps to each level of the trajectory.
   private func inverted(
     _ start: Tensor, context: Tensor, _ stem: STEMAttention?, _ inversionSteps: [Int],
-    _ walk: EditWalk
+    _ scratchFolder: String?, _ walk: EditWalk
   ) throws -> (trajectory: Trajectory, reconstructed: Tensor?) {
-    if let stem {
-      return try inverted(start, context: context, processor: stem, inversionSteps, walk)
-    }
-    if settings.inversion == .spatialTemporal {
-      return try inverted(
-        start, context: context, processor: SpatialTemporalAttention(), inversionSteps, walk)
-    }
-    return try inverted(start, context: context, processor: PlainProcessor(), inversionSteps, walk)
-  }
-
-  private func inverted(
-    _ start: Tensor, context: Tensor, processor: some ClipProcessor,
-    _ inversionSteps: [Int], _ walk: EditWalk
-  ) throws -> (trajectory: Trajectory, reconstructed: Tensor?) {
+    let processor: any ClipProcessor =
+      switch settings.inversion {
+      case .ddim: PlainProcessor()
+      case .spatialTemporal: SpatialTemporalAttention()
+      case .stem: stem ?? STEMAttention(settings)
+      }
     let inversion = Inversion(model)
-    let passed = walk.recalled(.trajectory, shape: start.shape, limit: settings.steps)
+    let scratch = try scratchFolder.flatMap { folder in
+      start.count * settings.steps > Self.mostInMemory ? try ScratchFile(folder: folder) : nil
+    }
+    func kept(_ latents: Tensor) throws -> Tensor { try scratch?.keep(latents) ?? latents }
+
+    let passed = try walk.recalled(.trajectory, shape: start.shape, limit: settings.steps).map(kept)
     walk.plan.recall(.invert, inversionSteps[passed.count])
     try walk.enter(.invert, at: inversionSteps[passed.count])
     let trajectory = try inversion.invert(
       start, context: context, steps: settings.steps, inversionSteps: settings.inversionSteps,
       processor: processor, passed: passed
     ) { step, latents, level in
-      try level.map { try walk.pass(.invert, step, latents, .trajectory, $0) }
-        ?? walk.enter(.invert, at: step)
+      guard let level else {
+        try walk.enter(.invert, at: step)
+        return latents
+      }
+      let latents = try kept(latents)
+      try walk.pass(.invert, step, latents, .trajectory, level)
       return latents
     }
     guard reconstructs else { return (trajectory, nil) }
@@ -138,4 +159,7 @@ public struct VideoEdit {
     }
     return (trajectory, sampled)
   }
+
+  /// Numbers of a trajectory that stay in memory; of a longer one they go to the scratch folder.
+  private static let mostInMemory = 1 << 24
 }

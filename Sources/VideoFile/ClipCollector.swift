@@ -1,25 +1,40 @@
-/// Gathers frames into a clip in memory, and holds whoever sends them to the options: it may be a
+/// Where frames go as they come.
+protocol FrameStore {
+  var byteCount: Int { get }
+  mutating func append(_ bytes: UnsafeRawBufferPointer) throws
+}
+
+/// Frames in memory.
+struct FrameArray: FrameStore {
+  private(set) var pixels: [UInt8] = []
+  var byteCount: Int { pixels.count }
+  mutating func append(_ bytes: UnsafeRawBufferPointer) throws { pixels.append(contentsOf: bytes) }
+}
+
+/// Gathers frames into a clip, and holds whoever sends them to the options: it may be a
 /// process that a hostile file has taken over.
-struct ClipCollector: FrameSink {
+struct ClipCollector<Store: FrameStore>: FrameSink {
   let options: DecodingOptions
   private var header: ClipHeader?
   private var pts: [Int64] = []
-  private var pixels: [UInt8] = []
+  private var store: Store
   private var trailer: ClipTrailer?
 
-  init(options: DecodingOptions) { self.options = options }
+  init(options: DecodingOptions, store: Store) { (self.options, self.store) = (options, store) }
 
   /// - Throws: where no complete clip has arrived.
-  consuming func clip() throws -> VideoClip {
+  consuming func clip() throws -> (
+    header: ClipHeader, timing: VideoTiming, warnings: [String], store: Store
+  ) {
     guard let header, let trailer, !pts.isEmpty else {
       throw VideoFailure(.crashed, "was not decoded to its end")
     }
-    return VideoClip(
-      width: header.width, height: header.height,
-      timing: VideoTiming(
+    return (
+      header,
+      VideoTiming(
         timeBase: header.timeBase, frameRate: header.frameRate, pts: pts,
-        lastFrameDuration: trailer.lastFrameDuration),
-      pixels: pixels, warnings: trailer.warnings)
+        lastFrameDuration: trailer.lastFrameDuration), trailer.warnings, store
+    )
   }
 
   mutating func begin(_ header: ClipHeader) throws {
@@ -29,8 +44,6 @@ struct ClipCollector: FrameSink {
       header.timeBase.isPositive, header.frameRate.isPositive
     else { throw Self.nonsense("a header that was not asked for") }
     self.header = header
-    let frames = min(max(0, header.expectedFrames), frameLimit)
-    pixels.reserveCapacity(min(frames * header.bytesPerFrame, options.maximumBytes))
   }
 
   mutating func append(pts time: Int64, pixels frame: UnsafeRawBufferPointer) throws {
@@ -43,14 +56,14 @@ struct ClipCollector: FrameSink {
       throw Self.nonsense("a first frame that is not at the start")
     }
     guard pts.count < frameLimit else { throw tooManyFrames }
-    guard pixels.count + frame.count <= options.maximumBytes else {
+    guard store.byteCount + frame.count <= options.maximumBytes else {
       throw VideoFailure(
         .limit,
         "takes more than \(options.maximumBytes) bytes once decoded (maximumBytes); ask for fewer frames or a smaller size"
       )
     }
     pts.append(time)
-    pixels.append(contentsOf: frame)
+    try store.append(frame)
   }
 
   mutating func finish(_ trailer: ClipTrailer) throws {

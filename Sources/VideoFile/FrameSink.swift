@@ -28,24 +28,3 @@ struct ClipTrailer: Equatable {
   var lastFrameDuration: Int64
   var warnings: [String]
 }
-
-extension VideoClip {
-  /// Sends the whole clip.
-  func write(to sink: inout some FrameSink) throws {
-    try sink.begin(
-      ClipHeader(
-        width: width, height: height, timeBase: timing.timeBase, frameRate: timing.frameRate,
-        expectedFrames: frameCount))
-    try pixels.withUnsafeBytes { bytes in
-      for index in 0..<frameCount {
-        let start = index * bytesPerFrame
-        try sink.append(
-          pts: timing.pts[index],
-          pixels: UnsafeRawBufferPointer(rebasing: bytes[start..<start + bytesPerFrame]))
-      }
-    }
-    try sink.finish(
-      ClipTrailer(
-        frameCount: frameCount, lastFrameDuration: timing.lastFrameDuration, warnings: warnings))
-  }
-}

@@ -25,7 +25,7 @@ extension VideoProcess.Limits {
         + Self.clamped(output) * Self.outputBytesPerPixel)
   }
 
-  func narrowed(toEncode clip: VideoClip) -> Self {
+  func narrowed(toEncode clip: some Movie) -> Self {
     with(bytes: Self.clamped(clip.width * clip.height) * Self.encoderBytesPerPixel)
   }
 

@@ -1,14 +1,11 @@
 /// A clip in memory: RGB frames of one size, 8 bits a channel.
-public struct VideoClip: Sendable {
-  /// In pixels.
+public struct VideoClip: Movie, Sendable {
   public var width: Int
   public var height: Int
   public var timing: VideoTiming
   /// Row-major (frame, y, x, channel), channels red, green, blue; `frameCount * bytesPerFrame` of
   /// them.
   public var pixels: [UInt8]
-  /// What a person should know about how the clip was read, a sentence each: that the file ends
-  /// early, for example.
   public var warnings: [String]
 
   public init(
@@ -21,7 +18,15 @@ public struct VideoClip: Sendable {
     self.warnings = warnings
   }
 
-  public var frameCount: Int { timing.pts.count }
+  public var byteCount: Int { pixels.count }
 
-  public var bytesPerFrame: Int { width * height * 3 }
+  public func withFrames<Result>(
+    _ frames: Range<Int>, _ body: (UnsafeRawBufferPointer) throws -> Result
+  ) throws -> Result {
+    try pixels.withUnsafeBytes { bytes in
+      try body(
+        UnsafeRawBufferPointer(
+          rebasing: bytes[frames.lowerBound * bytesPerFrame..<frames.upperBound * bytesPerFrame]))
+    }
+  }
 }

@@ -20,9 +20,12 @@ enum VideoDecoder {
     -> VideoClip
   {
     try naming(name) {
-      var collector = ClipCollector(options: options)
+      var collector = ClipCollector(options: options, store: FrameArray())
       try decode(descriptor: descriptor, options: options, into: &collector)
-      return try collector.clip()
+      let clip = try collector.clip()
+      return VideoClip(
+        width: clip.header.width, height: clip.header.height, timing: clip.timing,
+        pixels: clip.store.pixels, warnings: clip.warnings)
     }
   }
 

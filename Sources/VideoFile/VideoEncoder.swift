@@ -13,30 +13,30 @@ enum VideoEncoder {
   /// bases that an mp4 file cannot hold (`VideoTiming.fittingMovie`). The same clip gives the same
   /// bytes.
   /// - Throws: `VideoFileError`; sides must be even, and frames at least one.
-  static func encode(_ clip: VideoClip, descriptor: Int32, name: String = "the video") throws {
+  static func encode(_ clip: some Movie, descriptor: Int32, name: String = "the video") throws {
     try naming(name) {
-      let fitting = try clip.readyForMovie()
+      let timing = try clip.timingForMovie()
       try LibAVLog.listening {
         var writer = try MovieWriter(descriptor: descriptor)
-        try fitting.write(to: &writer)
+        try clip.write(to: &writer, timing: timing)
       }
     }
   }
 }
 
-extension VideoClip {
-  /// The clip with times that fit an mp4 file.
+extension Movie {
+  /// Times that fit an mp4 file.
   /// - Throws: `VideoFailure` where its fields contradict each other, or it cannot be a movie.
-  func readyForMovie() throws -> VideoClip {
+  func timingForMovie() throws -> VideoTiming {
     guard frameCount > 0 else {
       throw VideoFailure(.input, "cannot be written: the clip has no frames")
     }
     try MovieWriter.checkSize(width: width, height: height)
-    guard pixels.count == frameCount * bytesPerFrame else {
+    guard byteCount == frameCount * bytesPerFrame else {
       throw VideoFailure(
         .input,
         "cannot be written: \(frameCount) frames of \(width)x\(height) take \(frameCount * bytesPerFrame) bytes, "
-          + "not \(pixels.count)"
+          + "not \(byteCount)"
       )
     }
     let latest: Int64 = 1 << 53
@@ -47,9 +47,7 @@ extension VideoClip {
       throw VideoFailure(
         .input, "cannot be written: its frames' times do not start at 0 and increase")
     }
-    var result = self
-    result.timing = timing.fittingMovie()
-    return result
+    return timing.fittingMovie()
   }
 }
 

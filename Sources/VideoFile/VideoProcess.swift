@@ -50,6 +50,31 @@ public struct VideoProcess: Sendable {
   public func decode(
     path: String, options: DecodingOptions, isCancelled: @Sendable () -> Bool = { false }
   ) throws -> VideoClip {
+    let clip = try decode(
+      path: path, options: options, into: { FrameArray() }, isCancelled: isCancelled)
+    return VideoClip(
+      width: clip.header.width, height: clip.header.height, timing: clip.timing,
+      pixels: clip.store.pixels, warnings: clip.warnings)
+  }
+
+  /// The same for a clip of any length.
+  /// - Parameter folder: where there is room for its frames.
+  public func decode(
+    path: String, options: DecodingOptions, storedIn folder: String,
+    isCancelled: @Sendable () -> Bool = { false }
+  ) throws -> StoredClip {
+    let clip = try decode(
+      path: path, options: options, into: { try FrameFile(folder: folder) },
+      isCancelled: isCancelled)
+    return StoredClip(
+      width: clip.header.width, height: clip.header.height, timing: clip.timing,
+      frames: clip.store, warnings: clip.warnings)
+  }
+
+  private func decode<Store: FrameStore>(
+    path: String, options: DecodingOptions, into store: () throws -> Store,
+    isCancelled: @Sendable () -> Bool
+  ) throws -> (header: ClipHeader, timing: VideoTiming, warnings: [String], store: Store) {
     let file = try openVideo(path: path)
     return try naming(file.name) {
       try withoutActuallyEscaping(isCancelled) { isCancelled in
@@ -58,7 +83,7 @@ public struct VideoProcess: Sendable {
         let child = try start(
           VideoChild.decodeCommand, request, .reads(descriptor: file.descriptor), isCancelled)
         return try watching(child, .decoding) {
-          var collector = ClipCollector(options: options)
+          var collector = ClipCollector(options: options, store: try store())
           do {
             try FrameStreamReader(receive: child.receive).copy(to: &collector)
           } catch is FrameStreamReader.Incomplete {
@@ -76,12 +101,12 @@ public struct VideoProcess: Sendable {
   /// removed again where writing fails. Syncing it is the caller's business.
   /// - Throws: `VideoFileError`; `CancellationError` when `isCancelled` has said so.
   public func encode(
-    _ clip: VideoClip, to path: String, isCancelled: @Sendable () -> Bool = { false }
+    _ clip: some Movie, to path: String, isCancelled: @Sendable () -> Bool = { false }
   ) throws {
     let file = try createVideo(path: path)
     do {
       try naming(file.name) {
-        let clip = try clip.readyForMovie()
+        let timing = try clip.timingForMovie()
         try withoutActuallyEscaping(isCancelled) { isCancelled in
           let request = VideoChild.Request(
             parent: getpid(), limits: limits.narrowed(toEncode: clip), options: nil)
@@ -90,7 +115,7 @@ public struct VideoProcess: Sendable {
           try watching(child, .encoding) {
             do {
               var writer = FrameStreamWriter(send: child.send)
-              try clip.write(to: &writer)
+              try clip.write(to: &writer, timing: timing)
               child.endSending()
             } catch is ChildProgram.Closed {
               throw try failure(of: child, .encoding)

@@ -62,7 +62,7 @@ final class EditPerformer: EditPerforming {
       let edit = try ClipEdit(
         model: model(
           files.modelFolder, precision, cacheFolder: files.cacheFolder, reports),
-        settings: assignment.settings, video: video)
+        settings: assignment.settings, video: video, scratchFolder: files.resultFolder)
       return try edit.run(
         input: files.source, output: files.resultFolder + "/edited.mp4", limits: assignment.limits,
         keeping: EditKeeping(

@@ -3,6 +3,24 @@ import Testing
 import VideoEditing
 
 @Suite struct PSNRTests {
+  private func peakSignalToNoiseRatio(_ images: Tensor, _ truth: Tensor, mask: [Bool]? = nil)
+    -> Double?
+  {
+    var measure = PeakSignalToNoiseRatio()
+    measure.add(images, truth, mask: mask)
+    return measure.value
+  }
+
+  @Test("pictures that come one after another score what they score at once")
+  func inParts() {
+    let a = RandomNumbers(seed: 1, stream: "a").normal([5, 3, 2, 3])
+    let b = RandomNumbers(seed: 1, stream: "b").normal([5, 3, 2, 3])
+    var measure = PeakSignalToNoiseRatio()
+    #expect(measure.value == nil)
+    for frames in [0..<2, 2..<5] { measure.add(a.rows(frames), b.rows(frames)) }
+    #expect(measure.value == peakSignalToNoiseRatio(a, b))
+  }
+
   @Test("a difference of a hundredth of the range is 40 dB")
   func knownValue() throws {
     let a = Tensor(repeating: 0.5, shape: [2, 3, 5, 3])

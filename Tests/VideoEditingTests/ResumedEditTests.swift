@@ -36,7 +36,7 @@ private final class HeldStates: EditMemory {
   private func edit(
     _ settings: EditSettings, reconstructs: Bool = false, memory: HeldStates? = nil,
     cutAt cut: EditProgress? = nil, seen: (EditProgress) -> Void = { _ in }
-  ) throws -> VideoEdit.Result {
+  ) throws -> WholeEdit {
     try VideoEdit(model: TinyWorld.model.get(), settings: settings, reconstructs: reconstructs)
       .run(frames: clip(), memory: memory) { progress in
         seen(progress)

@@ -71,8 +71,8 @@ public struct Inversion {
         from: scheduler.alphaCumprod(index == 0 ? nil : timesteps[index - 1]),
         to: scheduler.alphaCumprod(timestep))
       let isLevel = levels.places[passed.count] == index
-      latents = try afterStep(index + 1, latents, isLevel ? passed.count : nil)
-      if isLevel { passed.append(latents) }
+      let kept = try afterStep(index + 1, latents, isLevel ? passed.count : nil)
+      if isLevel { passed.append(kept) }
     }
     return Trajectory(
       timesteps: try scheduler.timesteps(steps), latents: passed.reversed(), clean: start)

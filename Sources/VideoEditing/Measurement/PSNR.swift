@@ -1,33 +1,37 @@
 import Foundation
 import Tensor
 
-/// Peak signal-to-noise ratio of pictures in [-1, 1], in dB.
-///
-/// - Parameter mask: one flag per pixel, (frames · height · width): only pixels that are set count;
-///   all count without one.
-/// - Returns: `nil` where no pixel counts; infinity for equal pictures.
-public func peakSignalToNoiseRatio(_ images: Tensor, _ truth: Tensor, mask: [Bool]? = nil)
-  -> Double?
-{
-  precondition(images.shape == truth.shape, "\(images.shape) against \(truth.shape)")
-  let channels = images.shape[images.shape.count - 1]
-  let pixels = images.count / channels
-  precondition(
-    mask == nil || mask?.count == pixels, "a mask of \(mask?.count ?? 0) pixels for \(images.shape)"
-  )
-  var (sum, count) = (0.0, 0)
-  images.withValues { images in
-    truth.withValues { truth in
-      for pixel in 0..<pixels where mask?[pixel] ?? true {
-        for index in pixel * channels..<(pixel + 1) * channels {
-          let difference = Double(images[index]) - Double(truth[index])
-          sum += difference * difference
+/// Peak signal-to-noise ratio of pictures in [-1, 1], in dB, gathered from some pictures at a time.
+public struct PeakSignalToNoiseRatio: Sendable {
+  private var sum = 0.0
+  private var count = 0
+
+  public init() {}
+
+  /// - Parameter mask: one flag per pixel, (frames · height · width): only pixels that are set
+  ///   count; all count without one.
+  public mutating func add(_ images: Tensor, _ truth: Tensor, mask: [Bool]? = nil) {
+    precondition(images.shape == truth.shape, "\(images.shape) against \(truth.shape)")
+    let channels = images.shape[images.shape.count - 1]
+    let pixels = images.count / channels
+    precondition(
+      mask == nil || mask?.count == pixels,
+      "a mask of \(mask?.count ?? 0) pixels for \(images.shape)")
+    images.withValues { images in
+      truth.withValues { truth in
+        for pixel in 0..<pixels where mask?[pixel] ?? true {
+          for index in pixel * channels..<(pixel + 1) * channels {
+            let difference = Double(images[index]) - Double(truth[index])
+            sum += difference * difference
+          }
+          count += channels
         }
-        count += channels
       }
     }
   }
-  return count == 0 ? nil : 10 * log10(4 * Double(count) / sum)
+
+  /// `nil` where no pixel counted; infinity for equal pictures.
+  public var value: Double? { count == 0 ? nil : 10 * log10(4 * Double(count) / sum) }
 }
 
 /// The pixels in which two clips differ by more than 8/255 in some channel: where a perfect edit
