@@ -33,7 +33,7 @@ public struct ClipEdit {
   /// - Throws: `ClipEditError` where the model cannot do what the settings ask for.
   public init(
     model: StableDiffusionModel, settings: EditSettings, video: VideoProcess,
-    scratchFolder: String = "/var/tmp"
+    scratchFolder: String
   ) throws {
     (self.model, self.settings, self.video) = (model, settings, video)
     self.scratchFolder = scratchFolder
@@ -168,8 +168,11 @@ public struct ClipEdit {
     } catch let error as VideoFileError {
       throw limits.refusal(error) ?? error as any Error
     }
+    let atOnce =
+      settings.inversion == .spatialTemporal
+      ? clip.frameCount : min(clip.frameCount, ClipPasses.wholeFrames)
     let needed = model.estimatedBytes(
-      frames: clip.frameCount, height: clip.height, width: clip.width)
+      frames: atOnce, height: clip.height, width: clip.width)
     if let refusal = limits.refusal(for: clip, needed: needed) { throw refusal }
     return clip
   }

@@ -8,10 +8,6 @@ extension ClipLimits {
     var options = options
     if let frames { options.maximumFrames = min(options.maximumFrames, max(0, frames)) }
     if let framePixels { options.maximumPixels = min(options.maximumPixels, max(0, framePixels)) }
-    if let memoryBytes {
-      options.maximumBytes = min(
-        options.maximumBytes, max(0, memoryBytes) / Self.memoryPerDecodedByte)
-    }
     return options
   }
 
@@ -33,13 +29,6 @@ extension ClipLimits {
         "the clip \(what), above the limit 'frame_pixels' of \(framePixels): scale it down or ask the operator to raise it"
       )
     }
-    if let memoryBytes, error.problem.contains("(maximumBytes)"),
-      narrowed(unlimited).maximumBytes < unlimited.maximumBytes
-    {
-      return ClipEditError(
-        "the clip would take more memory than the limit 'worker_memory' of \(gibibytes(memoryBytes)): \(Self.smaller), or ask the operator to raise it"
-      )
-    }
     return nil
   }
 
@@ -57,8 +46,6 @@ extension ClipLimits {
     return ClipEditError("\(work), and this machine has \(gibibytes(available)): \(Self.smaller)")
   }
 
-  /// Every byte of a decoded picture is at least four numbers of 32 bits in the estimate.
-  private static let memoryPerDecodedByte = 16
   private static let smaller = "choose a smaller 'size' or fewer 'frames'"
 
   private func gibibytes(_ bytes: Int) -> String {

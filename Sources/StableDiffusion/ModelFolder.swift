@@ -96,16 +96,14 @@ public struct StableDiffusionModel: Sendable {
   /// The side of the square pictures that the model was made for, in pixels.
   public var nativeSize: Int { unet.sampleSize * autoencoder.scale }
 
-  /// About how much memory an edit of a clip takes at its widest: all frames at once in the UNet's
-  /// first level (skip connections, and the operands of its widest operation), or one picture in
-  /// the autoencoder's.
+  /// About how much memory an edit takes at its widest: frames at once in the UNet's first level
+  /// (skip connections, and the operands of its widest operation), or one picture in the
+  /// autoencoder's.
   public func estimatedBytes(frames: Int, height: Int, width: Int) -> Int {
     let (pixels, scale) = (Double(height) * Double(width), Double(autoencoder.scale))
     let latents = Double(frames) * pixels / (scale * scale)
     let inUNet = latents * Double(unet.firstChannels) * 16 * 4
     let inAutoencoder = pixels * Double(autoencoder.firstChannels) * 5 * 4
-    // Source, edit and their copies, in 32 bits.
-    let pictures = Double(frames) * pixels * 3 * 4 * 4
-    return Int(min(1e18, max(inUNet, inAutoencoder) + pictures))
+    return Int(min(1e18, max(inUNet, inAutoencoder)))
   }
 }

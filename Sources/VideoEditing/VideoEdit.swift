@@ -8,6 +8,8 @@ public struct VideoEdit {
   private let settings: EditSettings
   private let editor: (any Editor)?
   private let reconstructs: Bool
+  /// Numbers of a trajectory that stay in memory; a longer one goes to the scratch folder.
+  var mostInMemory = 1 << 24
 
   /// - Parameter reconstructs: also sample the source prompt from the inverted noise, to measure
   ///   what the inversion kept.
@@ -128,7 +130,7 @@ public struct VideoEdit {
       }
     let inversion = Inversion(model)
     let scratch = try scratchFolder.flatMap { folder in
-      start.count * settings.steps > Self.mostInMemory ? try ScratchFile(folder: folder) : nil
+      start.count * settings.steps > mostInMemory ? try ScratchFile(folder: folder) : nil
     }
     func kept(_ latents: Tensor) throws -> Tensor { try scratch?.keep(latents) ?? latents }
 
@@ -159,7 +161,4 @@ public struct VideoEdit {
     }
     return (trajectory, sampled)
   }
-
-  /// Numbers of a trajectory that stay in memory; of a longer one they go to the scratch folder.
-  private static let mostInMemory = 1 << 24
 }

@@ -82,8 +82,10 @@ struct Edit: ParsableCommand {
       model: try StableDiffusionModel(
         folder: modelFolder(settings.model), precision: precision),
       settings: settings,
-      video: VideoProcess(program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath())
-    )
+      video: VideoProcess(
+        program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()),
+      // Not /tmp, which is memory on many machines.
+      scratchFolder: ProcessInfo.processInfo.environment["TMPDIR"] ?? "/var/tmp")
     var figures = try edit.run(
       input: input, output: output, measuring: .init(reconstruction: metrics != nil, truth: truth),
       keeping: EditKeeping(

@@ -10,7 +10,7 @@ import Testing
     arguments: [
       (ClipLimits(frames: 8), "the limit 'frames' of 8: set fewer 'frames'"),
       (ClipLimits(framePixels: 16_383), "128x128, above the limit 'frame_pixels' of 16383"),
-      (ClipLimits(memoryBytes: 10_000_000), "the limit 'worker_memory' of 0.0 GiB"),
+      (ClipLimits(memoryBytes: 5_000_000), "the limit 'worker_memory' of 0.0 GiB"),
       (ClipLimits(memoryBytes: 1), "the limit 'worker_memory' of 0.0 GiB"),
     ])
   func refused(limits: ClipLimits, sentence: String) throws {

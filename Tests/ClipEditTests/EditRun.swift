@@ -79,7 +79,7 @@ struct EditRun {
     defer { (self.notes, self.checkpoints, self.steps) = (notes, checkpoints, steps) }
     let edit = try ClipEdit(
       model: TinyWorld.model(precision), settings: settings,
-      video: VideoProcess(program: program("stem-worker")))
+      video: VideoProcess(program: program("stem-worker")), scratchFolder: folder.url.path)
     return try edit.run(
       input: TinyWorld.clip, output: folder.path("edited.mp4"), limits: limits, keeping: keeping,
       note: { notes.append($0) }, wantsCheckpoint: wantsCheckpoint,

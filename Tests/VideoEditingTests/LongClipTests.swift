@@ -1,4 +1,5 @@
 import EditSettings
+import Foundation
 import StableDiffusion
 import Tensor
 import Testing
@@ -86,6 +87,23 @@ import Testing
     let resumed = try tokenFlow.edit(
       clip, with: model, resuming: Resumption(steps: 1, latents: after[0]))
     #expect(resumed.values == edited.values)
+  }
+
+  @Test("an edit whose trajectory lies on disk has the same bits")
+  func trajectoryOnDisk() throws {
+    let frames = (RandomNumbers(seed: 1, stream: "clip").normal([9, 40, 56, 3]) * 0.3)
+      .clippedToPictures
+    var edit = VideoEdit(
+      model: try TinyWorld.model.get(),
+      settings: EditSettings(prompt: "a blue ball", steps: 3, bases: 16), reconstructs: true)
+    let whole = try edit.run(frames: frames) { _ in }
+    edit.mostInMemory = 0
+    let scratched = try edit.run(frames: frames, scratchFolder: NSTemporaryDirectory()) { _ in }
+    #expect(scratched.edited.values == whole.edited.values)
+    #expect(scratched.reconstructed?.values == whole.reconstructed?.values)
+    #expect(throws: DurableFileError.self) {
+      try edit.run(frames: frames, scratchFolder: "/proc/nowhere") { _ in }
+    }
   }
 
   private func relativeError(_ tensor: Tensor, _ expected: Tensor) -> Double {

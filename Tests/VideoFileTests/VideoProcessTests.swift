@@ -11,6 +11,25 @@ struct VideoProcessTests {
 
   init() throws { folder = try TemporaryFolder() }
 
+  @Test("a clip that is stored is the one that would be in memory, and is written alike")
+  func stored() throws {
+    let path = try folder.write(sampleClip(width: 320, height: 240, frames: 5), to: "stored.mp4")
+    let clip = try videoProcess.decode(path: path, options: DecodingOptions(size: .source))
+    let stored = try videoProcess.decode(
+      path: path, options: DecodingOptions(size: .source), storedIn: NSTemporaryDirectory())
+    #expect((stored.width, stored.height) == (clip.width, clip.height))
+    #expect(stored.timing == clip.timing && stored.warnings == clip.warnings)
+    #expect(try stored.withFrames(0..<stored.frameCount) { Array($0) } == clip.pixels)
+    #expect(
+      try stored.withFrames(1..<3) { Array($0) }
+        == Array(clip.pixels[clip.bytesPerFrame..<3 * clip.bytesPerFrame]))
+    let error = #expect(throws: VideoFileError.self) {
+      try videoProcess.decode(
+        path: path, options: DecodingOptions(size: .source), storedIn: "/proc/nowhere")
+    }
+    #expect(error?.kind == .resources && error?.name == "/proc/nowhere")
+  }
+
   @Test("the child gives what the decoder gives, pixel for pixel")
   func decoding() throws {
     let path = try folder.write(sampleClip(width: 320, height: 240, frames: 20), to: "a.mp4")
