@@ -109,7 +109,7 @@ public struct ClipEdit {
     let clip = try decoded(input, limits)
     clip.warnings.forEach(note)
     let truth = try measurement.truth.map { try self.clip(ofTruth: $0, like: clip) }
-    let edit = VideoEdit(model: model, settings: settings, reconstructs: measurement.reconstruction)
+    let edit = VideoEdit(model: model, settings: settings, measures: measurement.reconstruction)
     let work = try remembering({
       try EditFingerprint(settings: settings, model: model, clip: clip)
     }) {

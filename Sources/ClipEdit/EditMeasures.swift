@@ -7,7 +7,11 @@ import VideoFile
 struct EditMeasures {
   private let source: Pictures
   private let truth: Pictures?
-  private var reconstruction = PeakSignalToNoiseRatio()
+  private var autoencoder = Fidelity()
+  private var reconstruction = Fidelity()
+  private var inversion = Fidelity()
+  /// Of the frames that are reconstructed next.
+  private var autoencoded: Tensor?
   private var edit = PeakSignalToNoiseRatio()
   private var unedited = PeakSignalToNoiseRatio()
   private var changed = PeakSignalToNoiseRatio()
@@ -21,7 +25,12 @@ struct EditMeasures {
 
   mutating func add(_ output: VideoEdit.Output, _ frames: Range<Int>, _ pictures: Tensor) throws {
     switch output {
-    case .reconstructed: reconstruction.add(pictures, try source.read(frames))
+    case .autoencoded:
+      autoencoder.add(pictures, try source.read(frames))
+      autoencoded = pictures
+    case .reconstructed:
+      reconstruction.add(pictures, try source.read(frames))
+      if let autoencoded { inversion.add(pictures, autoencoded) }
     case .edited:
       guard let truth = try truth?.read(frames) else { return }
       let source = try source.read(frames)
@@ -35,12 +44,26 @@ struct EditMeasures {
   }
 
   func put(into figures: inout EditFigures) {
-    figures.reconstructionPSNR = reconstruction.finite
+    figures.autoencoderPSNR = autoencoder.ratio.finite
+    figures.reconstructionPSNR = reconstruction.ratio.finite
+    figures.reconstructionSSIM = reconstruction.similarity.value
+    figures.inversionPSNR = inversion.ratio.finite
+    figures.inversionSSIM = inversion.similarity.value
     figures.editPSNR = edit.finite
     figures.uneditedPSNR = unedited.finite
     figures.changedPSNR = changed.finite
     figures.changedUneditedPSNR = changedUnedited.finite
     figures.unchangedPSNR = unchanged.finite
+  }
+}
+
+private struct Fidelity {
+  var ratio = PeakSignalToNoiseRatio()
+  var similarity = StructuralSimilarity()
+
+  mutating func add(_ pictures: Tensor, _ truth: Tensor) {
+    ratio.add(pictures, truth)
+    similarity.add(pictures, truth)
   }
 }
 

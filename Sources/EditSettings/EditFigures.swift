@@ -15,6 +15,12 @@ public struct EditFigures: Codable, Sendable, Equatable {
   /// What the inversion kept: dB against the scaled input frames, before video encoding; where a
   /// reconstruction was made.
   public var reconstructionPSNR: Double?
+  public var reconstructionSSIM: Double?
+  /// What the autoencoder alone keeps of the frames.
+  public var autoencoderPSNR: Double?
+  /// The reconstruction against what the autoencoder alone keeps: the inversion's own error.
+  public var inversionPSNR: Double?
+  public var inversionSSIM: Double?
   /// Against the truth of a perfect edit, where one is known: dB over whole frames.
   public var editPSNR: Double?
   /// What doing nothing scores: the source against the truth.
@@ -53,6 +59,10 @@ public struct EditFigures: Codable, Sendable, Equatable {
       try values.decodeIfPresent(Double.self, forKey: key)
     }
     reconstructionPSNR = try measured(.reconstructionPSNR)
+    reconstructionSSIM = try measured(.reconstructionSSIM)
+    autoencoderPSNR = try measured(.autoencoderPSNR)
+    inversionPSNR = try measured(.inversionPSNR)
+    inversionSSIM = try measured(.inversionSSIM)
     editPSNR = try measured(.editPSNR)
     uneditedPSNR = try measured(.uneditedPSNR)
     changedPSNR = try measured(.changedPSNR)
@@ -65,6 +75,10 @@ public struct EditFigures: Codable, Sendable, Equatable {
     case frameRate = "frame_rate"
     case inversionReused = "inversion_reused"
     case reconstructionPSNR = "reconstruction_psnr"
+    case reconstructionSSIM = "reconstruction_ssim"
+    case autoencoderPSNR = "autoencoder_psnr"
+    case inversionPSNR = "inversion_psnr"
+    case inversionSSIM = "inversion_ssim"
     case editPSNR = "edit_psnr"
     case uneditedPSNR = "unedited_psnr"
     case changedPSNR = "changed_psnr"

@@ -8,18 +8,23 @@ public struct VideoEdit {
   private let settings: EditSettings
   private let editor: (any Editor)?
   private let reconstructs: Bool
+  private let measures: Bool
   /// Numbers of a trajectory that stay in memory; a longer one goes to the scratch folder.
   var mostInMemory = 1 << 24
 
-  /// - Parameter reconstructs: also sample the source prompt from the inverted noise, to measure
-  ///   what the inversion kept.
-  public init(model: StableDiffusionModel, settings: EditSettings, reconstructs: Bool = false) {
+  /// - Parameter measures: also sample the source prompt from the inverted noise, and decode the
+  ///   clip's own latents, to measure what the inversion and the autoencoder kept.
+  public init(model: StableDiffusionModel, settings: EditSettings, measures: Bool = false) {
     (self.model, self.settings, editor) = (model, settings, settings.editor)
-    self.reconstructs = reconstructs || editor == nil
+    self.measures = measures
+    reconstructs = measures || editor == nil
   }
 
   /// What comes out, some frames at a time: first all of the reconstruction, where there is one.
   public enum Output: Sendable {
+    /// The clip as the autoencoder keeps it; where there is measuring, before the reconstruction of
+    /// the same frames.
+    case autoencoded
     /// The clip as the inversion kept it.
     case reconstructed
     /// Where nothing but a reconstruction is asked for, that.
@@ -64,6 +69,9 @@ public struct VideoEdit {
       }
       if let latents = inverted.reconstructed {
         try decode(latents, .reconstructedPictures, walk) { frames, pictures in
+          if measures {
+            try deliver(.autoencoded, frames, decoded(inverted.trajectory.clean.rows(frames)))
+          }
           try deliver(.reconstructed, frames, pictures)
           if edited == nil { try deliver(.edited, frames, pictures) }
         }
@@ -98,10 +106,12 @@ public struct VideoEdit {
     try walk.portions(
       AutoencoderKL.portions(of: latents.shape[0], pixels: height * width), series,
       of: .decodeLatents, shape: [height, width, 3], done: done,
-      compute: {
-        autoencoder.decode(latents.rows($0) * Float(1 / autoencoder.scalingFactor))
-          .clippedToPictures
-      }, use: use)
+      compute: { decoded(latents.rows($0)) }, use: use)
+  }
+
+  private func decoded(_ latents: Tensor) -> Tensor {
+    model.autoencoder.decode(latents * Float(1 / model.autoencoder.scalingFactor))
+      .clippedToPictures
   }
 
   private func latents(editedBy editor: any Editor, _ clip: InvertedClip, _ walk: EditWalk) throws

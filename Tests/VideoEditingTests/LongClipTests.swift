@@ -95,7 +95,7 @@ import Testing
       .clippedToPictures
     var edit = VideoEdit(
       model: try TinyWorld.model.get(),
-      settings: EditSettings(prompt: "a blue ball", steps: 3, bases: 16), reconstructs: true)
+      settings: EditSettings(prompt: "a blue ball", steps: 3, bases: 16), measures: true)
     let whole = try edit.run(frames: frames) { _ in }
     edit.mostInMemory = 0
     let scratched = try edit.run(frames: frames, scratchFolder: NSTemporaryDirectory()) { _ in }

@@ -37,7 +37,7 @@ private final class HeldStates: EditMemory {
     _ settings: EditSettings, reconstructs: Bool = false, memory: HeldStates? = nil,
     cutAt cut: EditProgress? = nil, seen: (EditProgress) -> Void = { _ in }
   ) throws -> WholeEdit {
-    try VideoEdit(model: TinyWorld.model.get(), settings: settings, reconstructs: reconstructs)
+    try VideoEdit(model: TinyWorld.model.get(), settings: settings, measures: reconstructs)
       .run(frames: clip(), memory: memory) { progress in
         seen(progress)
         if let cut, progress.stage == cut.stage, progress.step == cut.step { throw Cut() }

@@ -89,7 +89,7 @@ import VideoEditing
     var seen: [EditProgress] = []
     _ = try VideoEdit(
       model: TinyWorld.model.get(), settings: EditSettings(prompt: "x", steps: 2, bases: 16),
-      reconstructs: true
+      measures: true
     )
     .run(frames: clip(frames: 2)) { seen.append($0) }
     var stages: [EditProgress.Stage] = []
