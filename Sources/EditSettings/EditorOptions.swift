@@ -10,6 +10,8 @@ public struct EditorOptions: Codable, Sendable, Equatable {
   public var crossAttentionShare: Double?
   /// TokenFlow: frames that share a keyframe; `nil` for the method's own.
   public var groupSize: Int?
+  /// TokenFlow: how a frame goes over from one keyframe to the next; `nil` for the method's own.
+  public var blending: Blending?
   /// FateZero: by how much attention to a word of the prompt is multiplied.
   public var emphasis: [String: Double] = [:]
   /// FateZero: the words of the source prompt whose place alone is edited; everywhere where there
@@ -17,4 +19,12 @@ public struct EditorOptions: Codable, Sendable, Equatable {
   public var blendWords: [String] = []
 
   public init() {}
+
+  public enum Blending: String, Codable, Sendable, CaseIterable {
+    /// By the sigmoid of the distances to the own group's middle and to that of the one before: as
+    /// the authors do it, with a jump where a group begins.
+    case authors
+    /// In equal steps from the middle of each group to the middle of the next.
+    case linear
+  }
 }

@@ -94,7 +94,10 @@ struct SettingsOptions: ParsableArguments {
   var settings: EditSettings { (try? assigned()) ?? plain }
 
   private func assigned() throws -> EditSettings {
-    try assignments.reduce(plain) { try Sidecar.setting($1, in: $0) }
+    var settings = try assignments.reduce(plain) { try Sidecar.setting($1, in: $0) }
+    // A path is one for `edit`, which a sidecar's model is not.
+    settings.model = model ?? settings.model
+    return settings
   }
 
   private var plain: EditSettings {
@@ -102,7 +105,7 @@ struct SettingsOptions: ParsableArguments {
       prompt: prompt, sourcePrompt: sourcePrompt, negativePrompt: negativePrompt, method: method,
       inversion: inversion, steps: steps,
       guidance: guidance, frames: frames, size: size, seed: seed, bases: bases,
-      iterations: iterations, model: model, precision: precision)
+      iterations: iterations, precision: precision)
   }
 }
 

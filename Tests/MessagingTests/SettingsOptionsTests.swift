@@ -10,6 +10,17 @@ import Testing
       try SettingsOptions.parse(["--prompt", "a fox"]).settings == EditSettings(prompt: "a fox"))
   }
 
+  @Test("keys of a sidecar are set in their order, and a model's path is left alone")
+  func assignments() throws {
+    let settings = try SettingsOptions.parse([
+      "--prompt", "a fox", "--model", "my/models/one", "--set", "group_size=4", "--set", "seed=3",
+      "--set", "group_size=5",
+    ]).settings
+    var expected = EditSettings(prompt: "a fox", seed: 3, model: "my/models/one")
+    expected.options.groupSize = 5
+    #expect(settings == expected)
+  }
+
   @Test(
     "a value out of its limits is refused with what the option takes",
     arguments: [
@@ -28,7 +39,11 @@ import Testing
       (["--iterations", "0"], "--iterations takes a whole number from 1 to 1000, not 0."),
       (["--size", "big"], "The value 'big' is invalid for '--size <WxH>'"),
       (["--seed=-1"], "The value '-1' is invalid for '--seed <seed>'"),
-      (["--method", "magic"], "one of 'reconstruct' and 'tokenflow'"),
+      (["--method", "magic"], "one of 'reconstruct'"),
+      (
+        ["--set", "group_size=0"], "--set: 'group_size' takes a whole number from 1 to 64, not '0'."
+      ),
+      (["--set", "steps"], "--set: 'steps' is no KEY=VALUE."),
       (["--precision", "half"], "one of 'auto', 'full' or 'mixed'"),
     ])
   func limits(arguments: [String], sentence: String) throws {

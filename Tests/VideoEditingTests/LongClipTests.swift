@@ -66,7 +66,7 @@ import Testing
     let long = Keyframes((0..<21).map { $0 * 8 + 3 })
     #expect(long.anchors.count == Keyframes.most && Set(long.anchors).isSubset(of: long.frames))
     #expect(long.chunks.map(\.groups) == [0..<8, 8..<16, 16..<21])
-    #expect(long.chunks.map(\.held) == [0..<8, 7..<16, 15..<21])
+    #expect(long.chunks.map(\.held) == [0..<9, 7..<17, 15..<21])
   }
 
   @Test(
@@ -87,6 +87,27 @@ import Testing
     let resumed = try tokenFlow.edit(
       clip, with: model, resuming: Resumption(steps: 1, latents: after[0]))
     #expect(resumed.values == edited.values)
+  }
+
+  @Test(
+    "linear blending goes from keyframe to keyframe in equal steps, also past a short last group")
+  func linearBlending() {
+    let groups = [0..<8, 8..<16, 16..<18]
+    var weights = [[Float]]()
+    for (group, frames) in groups.enumerated() {
+      for frame in frames {
+        var row: [Float] = [0, 0, 0]
+        for share in EditorOptions.Blending.linear.shares(of: frame, in: group, of: groups) {
+          row[share.group] += share.weight
+        }
+        weights.append(row)
+      }
+    }
+    #expect(weights.allSatisfy { abs($0.reduce(0, +) - 1) < 1e-6 && $0.allSatisfy { $0 >= 0 } })
+    // Middles at 3.5, 11.5 and 16.5.
+    #expect(weights[0] == [1, 0, 0] && weights[3] == [1, 0, 0] && weights[17] == [0, 0, 1])
+    for frame in 4..<11 { #expect(abs(weights[frame + 1][1] - weights[frame][1] - 0.125) < 1e-6) }
+    for frame in 12..<16 { #expect(abs(weights[frame + 1][2] - weights[frame][2] - 0.2) < 1e-6) }
   }
 
   @Test("an edit whose trajectory lies on disk has the same bits")

@@ -22,6 +22,7 @@ public struct TokenFlow: Editor {
   /// of the decoder.
   public var featureShare = 0.8
   public var guidance = 7.5
+  public var blending = Blending.authors
 
   /// For a step and a group's frames, the frame to be its keyframe; drawn by the seed where there is
   /// none.
@@ -34,6 +35,7 @@ public struct TokenFlow: Editor {
     groupSize = settings.options.groupSize ?? groupSize
     attentionShare = settings.options.attentionShare ?? attentionShare
     featureShare = settings.options.featureShare ?? featureShare
+    blending = settings.options.blending ?? blending
   }
 
   public func passesPerStep(frames: Int) -> Double {
@@ -54,7 +56,7 @@ public struct TokenFlow: Editor {
     let context = Tensor.concatenated([
       prompts.source.context, prompts.negative.context, prompts.target.context,
     ])
-    let processor = TokenFlowProcessor(groups: groups)
+    let processor = TokenFlowProcessor(groups: groups, blending: blending)
     for (step, timestep) in timesteps.enumerated().dropFirst(resumption?.steps ?? 0) {
       func output(_ pass: TokenFlowProcessor.Pass, _ frames: [Int]) throws -> Tensor {
         processor.pass = pass
@@ -119,7 +121,7 @@ struct Keyframes {
   struct Chunk {
     /// Groups whose frames are next.
     let groups: Range<Int>
-    /// Groups whose keyframes these need: their own, and the one before.
+    /// Groups whose keyframes these need: their own, and those beside them.
     let held: Range<Int>
   }
 
@@ -133,7 +135,7 @@ struct Keyframes {
     anchors = ClipPasses.sample(of: count, count: Self.most).map { frames[$0] }
     chunks = stride(from: 0, to: count, by: Self.most).map {
       let groups = $0..<min(count, $0 + Self.most)
-      return Chunk(groups: groups, held: max(0, $0 - 1)..<groups.upperBound)
+      return Chunk(groups: groups, held: max(0, $0 - 1)..<min(count, groups.upperBound + 1))
     }
   }
 }

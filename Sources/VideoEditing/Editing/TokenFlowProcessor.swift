@@ -1,4 +1,3 @@
-import Foundation
 import StableDiffusion
 import Tensor
 
@@ -17,6 +16,7 @@ final class TokenFlowProcessor: UNetProcessor {
   var injectsAttention = false
   var injectsFeatures = false
   private let groups: [Range<Int>]
+  private let blending: TokenFlow.Blending
   /// Keys and values of the unconditional and of the conditional stream's anchors at each
   /// self-attention, (1, anchors · n, channels) each.
   private var anchors: [LayerSite: [(keys: Tensor, values: Tensor)]] = [:]
@@ -26,7 +26,9 @@ final class TokenFlowProcessor: UNetProcessor {
   /// keyframes, n, channels).
   private var keyframes: [LayerSite: (norms: Tensor, outputs: Tensor)] = [:]
 
-  init(groups: [Range<Int>]) { self.groups = groups }
+  init(groups: [Range<Int>], blending: TokenFlow.Blending) {
+    (self.groups, self.blending) = (groups, blending)
+  }
 
   func selfAttention(
     _ layer: AttentionLayer, _ hiddenStates: Tensor, grid: FeatureGrid, at site: LayerSite
@@ -133,47 +135,41 @@ final class TokenFlowProcessor: UNetProcessor {
       })
   }
 
-  /// The outputs of each token's nearest neighbours in the keyframes of its own group and of the
-  /// one before, blended by the frame's distances to the groups' middle frames.
+  /// The outputs of each token's nearest neighbours in the keyframes of its own group and of one
+  /// beside it, as the blending says.
   private func propagated(_ norms: Tensor, from kept: (norms: Tensor, outputs: Tensor), group: Int)
     -> Tensor
   {
-    let (frames, n, channels) = (norms.shape[0], norms.shape[1], norms.shape[2])
-    let (keyframeCount, first) = (kept.norms.shape[0], held.lowerBound)
-    let tokens = norms.reshaped([frames * n, channels])
-    let neighbours = (group == 0 ? [0] : [group, group - 1]).map { other in
-      (
-        group: other,
-        nearest: tokens.nearestRows(
-          among: kept.norms.rows(other - first..<other - first + 1).reshaped([n, channels]))
+    let (n, channels) = (norms.shape[1], norms.shape[2])
+    let shares = groups[group].map { blending.shares(of: $0, in: group, of: groups) }
+    /// For a group, the frames that read its keyframe, and their tokens' nearest there.
+    var nearest: [Int: (frames: Range<Int>, rows: [Int])] = [:]
+    for other in Set(shares.flatMap { $0.map(\.group) }) {
+      let readers = shares.indices.filter { index in shares[index].contains { $0.group == other } }
+      guard let first = readers.first, let last = readers.last else { continue }
+      let frames = first..<last + 1
+      let row = other - held.lowerBound
+      nearest[other] = (
+        frames,
+        norms.rows(frames).reshaped([frames.count * n, channels]).nearestRows(
+          among: kept.norms.rows(row..<row + 1).reshaped([n, channels]))
       )
     }
-    let found = (0..<3).flatMap { stream in
-      neighbours.map { neighbour in
-        let row = stream * keyframeCount + neighbour.group - first
-        return kept.outputs.rows(row..<row + 1).reshaped([n, channels]).rows(neighbour.nearest)
+    func outputs(_ stream: Int, _ frame: Int, from other: Int) -> Tensor {
+      guard let found = nearest[other] else { preconditionFailure("no neighbours in \(other)") }
+      let row = stream * kept.norms.shape[0] + other - held.lowerBound
+      let tokens = (frame - found.frames.lowerBound) * n
+      return kept.outputs.rows(row..<row + 1).reshaped([n, channels]).rows(
+        Array(found.rows[tokens..<tokens + n]))
+    }
+    let blended = (0..<3).flatMap { stream in
+      shares.enumerated().map { frame, shares in
+        let own = outputs(stream, frame, from: shares[0].group)
+        guard shares.count == 2 else { return own }
+        return own.blended(
+          shares[0].weight, with: outputs(stream, frame, from: shares[1].group), shares[1].weight)
       }
     }
-    let streams: [Tensor] = (0..<3).map { stream in
-      guard neighbours.count == 2 else { return found[stream] }
-      let (own, previous) = (found[2 * stream], found[2 * stream + 1])
-      return Tensor.concatenated(
-        groups[group].enumerated().map { index, frame in
-          let weight = ownWeight(frame: frame, group: group)
-          let rows = index * n..<(index + 1) * n
-          return own.rows(rows).blended(weight, with: previous.rows(rows), 1 - weight)
-        })
-    }
-    return Tensor.concatenated(streams).reshaped([3 * frames, n, channels])
-  }
-
-  /// sigmoid(d₂ / (d₁ + d₂)): d₁ and d₂ are the distances to the middle of the frame's own group
-  /// and of the group before.
-  private func ownWeight(frame: Int, group: Int) -> Float {
-    func middle(_ frames: Range<Int>) -> Int { frames.lowerBound + frames.count / 2 }
-    let (own, previous) = (
-      abs(frame - middle(groups[group])), abs(frame - middle(groups[group - 1]))
-    )
-    return Float(1 / (1 + exp(-Double(previous) / Double(own + previous))))
+    return Tensor.concatenated(blended).reshaped([3 * shares.count, n, channels])
   }
 }
