@@ -36,7 +36,7 @@ ZSH_COMPLETIONS = $(PREFIX)/share/zsh/site-functions
 # shared_weights also takes a model of full size, such as that of `make bench`: OPTIONS='--model $(BENCH_FOLDER)/model'
 PROOFS = chaos load latency hostile workers durability curve shared_weights
 
-.PHONY: all build deps proof-deps demo test test-systemd proofs $(PROOFS) full-disk bench format clean programs install uninstall deb
+.PHONY: all build deps proof-deps demo test test-systemd proofs $(PROOFS) full-disk bench quality format clean programs install uninstall deb
 
 all: build
 
@@ -112,6 +112,10 @@ proofs: build proof-deps
 # Compares the engine's speed and errors with PyTorch's and OpenVINO's: make bench OPTIONS=--quick
 bench: build $(BENCH_FOLDER)/venv/installed $(BENCH_FOLDER)/model/model_index.json
 	$(BENCH_FOLDER)/venv/bin/python Benchmarks/bench.py --folder $(BENCH_FOLDER) $(OPTIONS)
+
+# Compares the inversions and the methods of editing on the sample clips: make quality OPTIONS='--methods tokenflow'
+quality: build $(BENCH_FOLDER)/venv/installed
+	$(BENCH_FOLDER)/venv/bin/python Benchmarks/quality.py $(OPTIONS)
 
 $(BENCH_FOLDER)/venv/installed: Benchmarks/requirements.txt
 	$(call install,$(BENCH_PACKAGES))

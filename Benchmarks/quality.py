@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from machine import described
+from machine import describe
 from warp_error import warp_error
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -127,7 +127,9 @@ EDIT_HEAD = ["| {} | PSNR against the truth | gain over doing nothing | where th
 
 
 def report(arguments, clips, cells):
-    lines = ["# Quality", "", f"`{' '.join(['Benchmarks/quality.py'] + sys.argv[1:])}` on {described()}.", ""]
+    machine = describe(REPOSITORY, arguments.programs, len(os.sched_getaffinity(0)))
+    lines = ["# Quality", "", f"`{machine['command']}`, commit {machine['commit']}, {machine['date']}", ""]
+    lines += [f"{machine['processor']}, {machine['threads']} threads, {machine['system']}", ""] if "processor" in machine else []
     lines += [f"Means over {len(clips)} clips: {', '.join(clip.name for clip in clips)}.", "", "## What the inversions keep", ""]
     lines += inversion_table(arguments, clips, cells)
     lines += ["", "## What the edits reach", ""] + [EDIT_HEAD[0].format("method, inversion"), EDIT_HEAD[1]]

@@ -35,7 +35,7 @@ public struct TokenFlow: Editor {
     groupSize = settings.options.groupSize ?? groupSize
     attentionShare = settings.options.attentionShare ?? attentionShare
     featureShare = settings.options.featureShare ?? featureShare
-    blending = settings.options.blending ?? blending
+    blending = settings.options.blending ?? .linear
   }
 
   public func passesPerStep(frames: Int) -> Double {
