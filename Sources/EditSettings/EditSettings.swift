@@ -83,6 +83,8 @@ public enum EditingMethod: String, Codable, Sendable, CaseIterable {
   /// Sample the source prompt from the inverted noise: shows what the inversion kept.
   case reconstruct
   case tokenflow
+  /// Frame after frame; each looks at the first and the previous one.
+  case pix2video
 }
 
 /// In what an edit's matrix products are computed.

@@ -6,6 +6,7 @@ extension EditSettings {
     switch method {
     case .reconstruct: nil
     case .tokenflow: TokenFlow(self)
+    case .pix2video: Pix2Video(guidance: guidance)
     }
   }
 }
