@@ -43,7 +43,7 @@ public struct ClipEdit {
         "the size \(size) does not fit this model: width and height must be multiples of \(multiple)"
       )
     }
-    _ = try model.scheduler.timesteps(settings.steps)
+    try VideoEdit.check(settings, for: model)
   }
 
   /// - Parameters:

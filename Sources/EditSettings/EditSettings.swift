@@ -85,6 +85,8 @@ public enum EditingMethod: String, Codable, Sendable, CaseIterable {
   case tokenflow
   /// Frame after frame; each looks at the first and the previous one.
   case pix2video
+  /// Every frame looks at the first one; on a model that takes instructions, by instruction.
+  case text2videoZero = "text2video-zero"
 }
 
 /// In what an edit's matrix products are computed.
