@@ -47,6 +47,8 @@ import Testing
     expected.options.featureShare = 0
     expected.options.crossAttentionShare = 1
     expected.options.groupSize = 4
+    expected.options.pull = 50
+    expected.options.imageGuidance = 1.5
     expected.options.emphasis = ["red": 2, "very fast": -0.5]
     expected.options.blendWords = ["car", "road"]
     #expect(
@@ -74,6 +76,8 @@ import Testing
         feature_share: 0
         cross_attention_share: 1
         group_size: 4
+        pull: 50
+        image_guidance: 1.5
         emphasis: {red: 2, very fast: -0.5}
         blend_words: [car, road]
         """) == expected)
@@ -85,6 +89,7 @@ import Testing
          "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world",
          "precision": "mixed", "inversion_steps": 40, "temperature": 0.05, "bases_of": "features",
          "attention_share": 0.25, "feature_share": 0, "cross_attention_share": 1, "group_size": 4,
+         "pull": 50, "image_guidance": 1.5,
          "emphasis": {"red": 2, "very fast": -0.5}, "blend_words": ["car", "road"]}
         """, "json") == expected)
     #expect(try settings("prompt: x") == EditSettings(prompt: "x"))
@@ -147,7 +152,8 @@ import Testing
       error("promt: x")
         == "unknown key 'promt': did you mean 'prompt'? A sidecar takes prompt, source_prompt, negative_prompt, method, "
         + "inversion, steps, inversion_steps, guidance, frames, size, seed, bases, iterations, temperature, bases_of, "
-        + "attention_share, feature_share, cross_attention_share, group_size, emphasis, blend_words, model, precision, priority"
+        + "attention_share, feature_share, cross_attention_share, group_size, pull, image_guidance, emphasis, blend_words, "
+        + "model, precision, priority"
     )
     #expect(
       error(#"{"Source-Prompt": "x", "prompt": "y"}"#, "json").contains(
@@ -173,6 +179,8 @@ import Testing
       ("steps", "99999999999999999999999"), ("inversion_steps", "0"), ("inversion_steps", "75"),
       ("temperature", "0"), ("bases_of", "values"), ("attention_share", "1.5"),
       ("feature_share", "-0.1"), ("cross_attention_share", "half"), ("group_size", "0"),
+      ("pull", "-1"),
+      ("image_guidance", "101"),
       ("emphasis", "red"), ("emphasis", "{red: very}"), ("emphasis", "{red: {a: 1}}"),
       ("emphasis", "{red: 11}"), ("blend_words", "{a: b}"), ("blend_words", "[[a], b]"),
       ("blend_words", "['']"),

@@ -7,10 +7,10 @@ extension EditSettings {
     switch method {
     case .reconstruct: nil
     case .tokenflow: TokenFlow(self)
-    case .pix2video: Pix2Video(guidance: guidance)
+    case .pix2video: Pix2Video(self)
     case .text2videoZero:
       model.takesInstructions
-        ? VideoInstructPix2Pix(steps: steps, guidance: guidance)
+        ? VideoInstructPix2Pix(self)
         : Text2VideoZero(guidance: guidance)
     }
   }

@@ -7,7 +7,8 @@ import Tensor
 /// values.
 ///
 /// The authors edit with InstructPix2Pix (`VideoInstructPix2Pix`); that their attention edits
-/// inverted latents is this project's definition.
+/// inverted latents is this project's definition. With STEM the noise carries what all frames have
+/// in common; the edit reads no bases.
 public struct Text2VideoZero: Editor {
   public var guidance: Double
   /// Frames that go through the UNet at once.

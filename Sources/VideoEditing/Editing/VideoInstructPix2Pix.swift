@@ -1,3 +1,4 @@
+import EditSettings
 import StableDiffusion
 import Tensor
 
@@ -21,6 +22,11 @@ public struct VideoInstructPix2Pix: Editor {
 
   public init(steps: Int = 50, guidance: Double = 7.5, imageGuidance: Double = 1) {
     (self.steps, self.guidance, self.imageGuidance) = (steps, guidance, imageGuidance)
+  }
+
+  init(_ settings: EditSettings) {
+    self.init(steps: settings.steps, guidance: settings.guidance)
+    imageGuidance = settings.options.imageGuidance ?? imageGuidance
   }
 
   public var readsInversion: Bool { false }
