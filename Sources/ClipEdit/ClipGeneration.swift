@@ -42,7 +42,8 @@ public struct ClipGeneration {
     }
     try generation.check(for: model)
     let needed = model.estimatedBytes(
-      frames: generation.frames, height: size.height, width: size.width)
+      frames: min(generation.frames, ClipPasses.wholeFrames), height: size.height,
+      width: size.width)
     if let refusal = ClipLimits().refusal(
       for: (generation.frames, size.width, size.height), needed: needed)
     {

@@ -84,9 +84,9 @@ import VideoEditing
     let instructed = try InstructedModel(golden.tensor("instructed.conv_in"))
     let model = try StableDiffusionModel(folder: instructed.folder)
     let frames = Tensor(repeating: 0.5, shape: [2, 40, 56, 3])
-    func edit(_ settings: EditSettings) throws -> (VideoEdit.Result, Set<EditProgress.Stage>) {
+    func edit(_ settings: EditSettings) throws -> (WholeEdit, Set<EditProgress.Stage>) {
       var seen: Set<EditProgress.Stage> = []
-      let result = try VideoEdit(model: model, settings: settings, reconstructs: true).run(
+      let result = try VideoEdit(model: model, settings: settings, measures: true).run(
         frames: frames
       ) { seen.insert($0.stage) }
       return (result, seen)

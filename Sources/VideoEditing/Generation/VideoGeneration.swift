@@ -64,11 +64,12 @@ public struct VideoGeneration {
       height: height / scale, width: width / scale, context: context, with: model
     ) { step, _ in try report(.generate, step, of: steps, cost.after(step)) }
     let unscaled = latents * Float(1 / model.autoencoder.scalingFactor)
-    return try model.autoencoder.decode(unscaled) { portion, decode in
-      try report(
-        .decode, portion.lowerBound, of: frames, cost.total + 2 * Double(portion.lowerBound))
-      return decode()
-    }.clippedToPictures
+    return Tensor.concatenated(
+      try AutoencoderKL.portions(of: frames, pixels: height * width).map { portion in
+        let done = portion.lowerBound
+        try report(.decode, done, of: frames, cost.total + 2 * Double(done))
+        return model.autoencoder.decode(unscaled.rows(portion)).clippedToPictures
+      })
   }
 
   /// - Throws: `ModelError`, a sentence that says what does not fit.
