@@ -43,7 +43,7 @@ public struct ClipEdit {
         "the size \(size) does not fit this model: width and height must be multiples of \(multiple)"
       )
     }
-    _ = try model.scheduler.timesteps(settings.steps)
+    try VideoEdit.check(settings, for: model)
   }
 
   /// - Parameters:
@@ -141,7 +141,7 @@ public struct ClipEdit {
 
     try report(
       EditProgress(stage: .encode, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
-    try write(
+    try video.deliver(
       StoredClip(width: clip.width, height: clip.height, timing: clip.timing, frames: edited),
       to: output)
 
@@ -164,7 +164,7 @@ public struct ClipEdit {
       clip = try video.decode(
         path: input,
         options: limits.narrowed(DecodingOptions(size: workingSize, frames: settings.frames)),
-        storedIn: scratchFolder, isCancelled: Self.goesOn)
+        storedIn: scratchFolder, isCancelled: VideoProcess.goesOn)
     } catch let error as VideoFileError {
       throw limits.refusal(error) ?? error as any Error
     }
@@ -173,14 +173,12 @@ public struct ClipEdit {
       ? clip.frameCount : min(clip.frameCount, ClipPasses.wholeFrames)
     let needed = model.estimatedBytes(
       frames: atOnce, height: clip.height, width: clip.width)
-    if let refusal = limits.refusal(for: clip, needed: needed) { throw refusal }
+    if let refusal = limits.refusal(
+      for: (clip.frameCount, clip.width, clip.height), needed: needed)
+    {
+      throw refusal
+    }
     return clip
-  }
-
-  /// Asked while a decoder or encoder is waited for, which has its own patience.
-  @Sendable private static func goesOn() -> Bool {
-    Activity.note()
-    return false
   }
 
   private var workingSize: DecodingOptions.Size {
@@ -196,41 +194,13 @@ public struct ClipEdit {
       path: path,
       options: DecodingOptions(
         size: .exactly(width: clip.width, height: clip.height), frames: clip.frameCount),
-      storedIn: scratchFolder, isCancelled: Self.goesOn)
+      storedIn: scratchFolder, isCancelled: VideoProcess.goesOn)
     guard truth.frameCount == clip.frameCount else {
       throw ClipEditError(
         "the truth \(path) has only \(truth.frameCount) frames, but the clip has \(clip.frameCount)"
       )
     }
     return truth
-  }
-
-  /// Written aside, synced, renamed: whoever looks sees the old file or the whole new one.
-  private func write(_ clip: StoredClip, to output: String) throws {
-    let target = URL(fileURLWithPath: output)
-    let aside = target.deletingLastPathComponent().appending(
-      path: ".\(target.lastPathComponent).\(getpid()).part"
-    ).path(percentEncoded: false)
-    unlink(aside)
-    try video.encode(clip, to: aside, isCancelled: Self.goesOn)
-    func check(_ status: Int32) throws {
-      guard status == 0 else {
-        let code = errno
-        unlink(aside)
-        throw ClipEditError(
-          "\(output) cannot be written: \(String(cString: strerror(code)))",
-          mayPass: code == ENOSPC || code == EDQUOT)
-      }
-    }
-    let descriptor = open(aside, O_RDONLY | O_CLOEXEC)
-    defer { close(descriptor) }
-    try check(descriptor < 0 ? -1 : fsync(descriptor))
-    try check(rename(aside, target.path(percentEncoded: false)))
-    let folder = open(
-      target.deletingLastPathComponent().path(percentEncoded: false),
-      O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    defer { close(folder) }
-    try check(folder < 0 ? -1 : fsync(folder))
   }
 }
 

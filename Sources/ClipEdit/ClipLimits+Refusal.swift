@@ -33,9 +33,9 @@ extension ClipLimits {
   }
 
   /// - Parameter needed: estimated bytes that the edit takes.
-  func refusal(for clip: some Movie, needed: Int) -> ClipEditError? {
+  func refusal(for clip: (frames: Int, width: Int, height: Int), needed: Int) -> ClipEditError? {
     let work =
-      "\(clip.frameCount) frames of \(clip.width)x\(clip.height) would take about \(gibibytes(needed)) of memory"
+      "\(clip.frames) frames of \(clip.width)x\(clip.height) would take about \(gibibytes(needed)) of memory"
     if let memoryBytes, needed > memoryBytes {
       return ClipEditError(
         "\(work), above the limit 'worker_memory' of \(gibibytes(memoryBytes)): \(Self.smaller), or ask the operator to raise it"

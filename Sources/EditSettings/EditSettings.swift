@@ -83,6 +83,10 @@ public enum EditingMethod: String, Codable, Sendable, CaseIterable {
   /// Sample the source prompt from the inverted noise: shows what the inversion kept.
   case reconstruct
   case tokenflow
+  /// Frame after frame; each looks at the first and the previous one.
+  case pix2video
+  /// Every frame looks at the first one; on a model that takes instructions, by instruction.
+  case text2videoZero = "text2video-zero"
 }
 
 /// In what an edit's matrix products are computed.

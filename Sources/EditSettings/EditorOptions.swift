@@ -12,6 +12,11 @@ public struct EditorOptions: Codable, Sendable, Equatable {
   public var groupSize: Int?
   /// TokenFlow: how a frame goes over from one keyframe to the next; `nil` for the method's own.
   public var blending: Blending?
+  /// Pix2Video: how strongly each frame is drawn to the one before; `nil` for the method's own.
+  public var pull: Double?
+  /// Models that take instructions: how closely the edit follows the clip; `nil` for the method's
+  /// own.
+  public var imageGuidance: Double?
   /// FateZero: by how much attention to a word of the prompt is multiplied.
   public var emphasis: [String: Double] = [:]
   /// FateZero: the words of the source prompt whose place alone is edited; everywhere where there

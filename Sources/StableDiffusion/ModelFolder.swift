@@ -28,6 +28,8 @@ public struct StableDiffusionModel: Sendable {
   public let autoencoder: AutoencoderKL
   public let unet: UNet
   public let scheduler: DDIMScheduler
+  /// For models that take instructions.
+  public let ancestralScheduler: EulerAncestralScheduler
   /// Tells this model's contents from every other's, on any machine.
   public let identity: String
   /// In what its UNet and autoencoder compute; the text encoder, which costs next to nothing, always
@@ -70,7 +72,9 @@ public struct StableDiffusionModel: Sendable {
     unet = try UNet(
       folder: folder.appending(path: "unet"), precision: precision,
       store: store(identity, "unet", precision))
-    scheduler = try DDIMScheduler(folder: folder.appending(path: "scheduler"))
+    let schedule = folder.appending(path: "scheduler")
+    scheduler = try DDIMScheduler(folder: schedule)
+    ancestralScheduler = try EulerAncestralScheduler(folder: schedule, schedule: scheduler)
     guard tokenizer.vocabularySize <= textEncoder.vocabularySize else {
       throw ModelError(
         "\(path): the tokenizer has \(tokenizer.vocabularySize) tokens, but the text encoder only \(textEncoder.vocabularySize)"
@@ -81,8 +85,9 @@ public struct StableDiffusionModel: Sendable {
         "\(path): the UNet reads a text of width \(unet.contextWidth), but the text encoder writes \(textEncoder.width)"
       )
     }
-    guard unet.inputChannels == autoencoder.latentChannels,
-      unet.outputChannels == autoencoder.latentChannels
+    let channels = autoencoder.latentChannels
+    guard unet.inputChannels == channels || unet.inputChannels == 2 * channels,
+      unet.outputChannels == channels
     else {
       throw ModelError(
         "\(path): the UNet takes \(unet.inputChannels) channels and gives \(unet.outputChannels), but the latents have \(autoencoder.latentChannels); such a UNet is not supported"
@@ -92,6 +97,10 @@ public struct StableDiffusionModel: Sendable {
 
   /// The text's hidden states as the UNet's context, (prompts, tokens, width).
   public func encode(_ prompts: [String]) -> Tensor { textEncoder(prompts.map(tokenizer.encode)) }
+
+  /// Whether its UNet sees a picture's latents beside the noisy ones, and its prompt says what to do
+  /// with that picture, as InstructPix2Pix's does.
+  public var takesInstructions: Bool { unet.inputChannels == 2 * autoencoder.latentChannels }
 
   /// The side of the square pictures that the model was made for, in pixels.
   public var nativeSize: Int { unet.sampleSize * autoencoder.scale }

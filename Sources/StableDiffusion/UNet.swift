@@ -113,12 +113,13 @@ public final class UNet: Sendable {
   ///
   /// - Parameters:
   ///   - latents: (batch, height, width, input channels); any height and width.
+  ///   - timestep: of the model's training; a sampler may lie between two.
   ///   - context: (prompts, tokens, width); the number of prompts divides the batch, and each
   ///     serves as many consecutive rows.
   ///   - processor: what a method plugs in.
   /// - Returns: (batch, height, width, output channels).
   public func callAsFunction(
-    _ latents: Tensor, timestep: Int, context: Tensor,
+    _ latents: Tensor, timestep: Double, context: Tensor,
     processor: some UNetProcessor = PlainProcessor()
   ) throws -> Tensor {
     let time = timeDown(timeUp(timeEmbedding(timestep)).applying(.silu)).applying(.silu)
@@ -161,11 +162,18 @@ public final class UNet: Sendable {
     return convOut(try processor.groupNorm(normOut, hidden, activation: .silu, at: site))
   }
 
+  public func callAsFunction(
+    _ latents: Tensor, timestep: Int, context: Tensor,
+    processor: some UNetProcessor = PlainProcessor()
+  ) throws -> Tensor {
+    try self(latents, timestep: Double(timestep), context: context, processor: processor)
+  }
+
   /// Sines and cosines of the time step at geometrically spaced frequencies, (1, channels).
-  private func timeEmbedding(_ timestep: Int) -> Tensor {
+  private func timeEmbedding(_ timestep: Double) -> Tensor {
     let half = configuration.channels[0] / 2
     let angles = (0..<half).map { index in
-      Double(timestep)
+      timestep
         * exp(-log(10000) * Double(index) / (Double(half) - configuration.frequencyShift))
     }
     let (sines, cosines) = (angles.map { Float(sin($0)) }, angles.map { Float(cos($0)) })

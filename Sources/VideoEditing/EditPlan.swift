@@ -15,19 +15,19 @@ final class EditPlan {
   /// The cost of what was recalled rather than computed, which says nothing of this machine's speed.
   private var recalled = 0.0
 
-  /// - Parameter inversionSteps: as many as the inversion walks.
+  /// - Parameter inversionSteps: as many as the inversion walks; `nil` where nothing is inverted.
   init(
-    settings: EditSettings, inversionSteps: Int, editor: (any Editor)?, frames: Int,
+    settings: EditSettings, inversionSteps: Int?, editor: (any Editor)?, frames: Int,
     reconstructs: Bool
   ) {
     self.frames = frames
     let wide = Double(frames)
     // A picture through the autoencoder's halves costs about one and two passes of its latent
     // through the UNet.
-    var parts = [
-      Part(stage: .encodeLatents, steps: frames, cost: 1),
-      Part(stage: .invert, steps: inversionSteps, cost: wide),
-    ]
+    var parts = [Part(stage: .encodeLatents, steps: frames, cost: 1)]
+    if let inversionSteps {
+      parts.append(Part(stage: .invert, steps: inversionSteps, cost: wide))
+    }
     if reconstructs { parts.append(Part(stage: .reconstruct, steps: settings.steps, cost: wide)) }
     if let editor {
       parts.append(

@@ -7,17 +7,18 @@ public struct VideoEdit {
   private let model: StableDiffusionModel
   private let settings: EditSettings
   private let editor: (any Editor)?
-  private let reconstructs: Bool
-  private let measures: Bool
+  private let readsInversion, reconstructs, measures: Bool
   /// Numbers of a trajectory that stay in memory; a longer one goes to the scratch folder.
   var mostInMemory = 1 << 24
 
   /// - Parameter measures: also sample the source prompt from the inverted noise, and decode the
-  ///   clip's own latents, to measure what the inversion and the autoencoder kept.
+  ///   clip's own latents, to measure what the inversion and the autoencoder kept; where the clip
+  ///   is inverted.
   public init(model: StableDiffusionModel, settings: EditSettings, measures: Bool = false) {
-    (self.model, self.settings, editor) = (model, settings, settings.editor)
-    self.measures = measures
-    reconstructs = measures || editor == nil
+    (self.model, self.settings, editor) = (model, settings, settings.editor(for: model))
+    readsInversion = editor?.readsInversion ?? true
+    self.measures = measures && readsInversion
+    reconstructs = self.measures || editor == nil
   }
 
   /// What comes out, some frames at a time: first all of the reconstruction, where there is one.
@@ -48,18 +49,24 @@ public struct VideoEdit {
   ) throws {
     try withoutActuallyEscaping(progress) { progress in
       // Before the long work, so that a wrong number of steps costs nobody an hour.
-      let inversionSteps = try Inversion(model).stepCounts(
-        steps: settings.steps, inversionSteps: settings.inversionSteps)
+      try Self.check(settings, for: model)
+      let inversionSteps =
+        readsInversion
+        ? try Inversion(model).stepCounts(
+          steps: settings.steps, inversionSteps: settings.inversionSteps) : []
       let plan = EditPlan(
-        settings: settings, inversionSteps: inversionSteps[settings.steps], editor: editor,
+        settings: settings, inversionSteps: inversionSteps.last, editor: editor,
         frames: source.frames, reconstructs: reconstructs)
       let walk = EditWalk(plan: plan, memory: memory, progress: progress)
 
       let prompts = Prompts(settings, model: model)
       let stem = settings.inversion == .stem ? STEMAttention(settings) : nil
-      let inverted = try inverted(
-        latents(of: source, walk), context: prompts.source.context, stem, inversionSteps,
-        scratchFolder, walk)
+      let start = try latents(of: source, walk)
+      let inverted =
+        readsInversion
+        ? try inverted(
+          start, context: prompts.source.context, stem, inversionSteps, scratchFolder, walk)
+        : (trajectory: Trajectory(timesteps: [], latents: [], clean: start), reconstructed: nil)
       let edited = try editor.map {
         try latents(
           editedBy: $0,
@@ -81,6 +88,21 @@ public struct VideoEdit {
         try decode(latents, .pictures, done: done, walk) { try deliver(.edited, $0, $1) }
       }
     }
+  }
+
+  /// - Throws: `ModelError` where the settings ask for what the model cannot do.
+  public static func check(_ settings: EditSettings, for model: StableDiffusionModel) throws {
+    guard model.takesInstructions else {
+      _ = try Inversion(model).stepCounts(
+        steps: settings.steps, inversionSteps: settings.inversionSteps)
+      return
+    }
+    guard settings.method == .text2videoZero else {
+      throw ModelError(
+        "this model takes instructions, which the method \(settings.method.rawValue) does not give: edit with \(EditingMethod.text2videoZero.rawValue), or choose another model"
+      )
+    }
+    _ = try model.ancestralScheduler.levels(settings.steps)
   }
 
   /// Scaled latents, (frames, height, width, channels).
@@ -118,11 +140,11 @@ public struct VideoEdit {
     -> Tensor
   {
     let resumption = walk.resumption(
-      .edit, of: .edit, shape: clip.trajectory.inverted.shape, limit: settings.steps)
+      .edit, of: .edit, shape: clip.trajectory.clean.shape, limit: settings.steps)
     try walk.enter(.edit, at: resumption?.steps ?? 0)
     return try editor.edit(clip, with: model, resuming: resumption) { step, latents in
       // No later step reads them.
-      clip.trajectory.latents[step - 1].releasePages()
+      if readsInversion { clip.trajectory.latents[step - 1].releasePages() }
       try walk.pass(.edit, step, latents, .edit, step - 1)
     }
   }

@@ -71,13 +71,7 @@ struct Edit: ParsableCommand {
       line.show(progress.text, milestone: progress.stage.rawValue)
     }
     defer { line.finish() }
-    // Not after hours of work.
-    let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path(
-      percentEncoded: false)
-    guard access(folder, W_OK | X_OK) == 0 else {
-      throw CommandFailure(
-        "The edited mp4 cannot be put into \(folder): \(String(cString: strerror(errno))).")
-    }
+    try requireWritableFolder(of: output, for: "edited")
     func note(_ sentence: String) {
       line.show("note: \(sentence)", milestone: sentence)
       line.finish()
@@ -86,7 +80,7 @@ struct Edit: ParsableCommand {
     let precision = (settings.precision ?? .auto).resolved(note: note)
     let edit = try ClipEdit(
       model: try StableDiffusionModel(
-        folder: modelFolder(settings.model), precision: precision),
+        folder: modelFolder(named: settings.model), precision: precision),
       settings: settings,
       video: VideoProcess(
         program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()),
@@ -107,14 +101,5 @@ struct Edit: ParsableCommand {
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
       try encoder.encode(figures).write(to: URL(fileURLWithPath: metrics), options: .atomic)
     }
-  }
-
-  /// A path as it is (anything with a slash), a bare name below the models folder.
-  private func modelFolder(_ model: String?) throws -> URL {
-    if let model, model.contains("/") { return URL(fileURLWithPath: model) }
-    return URL(
-      fileURLWithPath: try ModelFolders(
-        path: ModelFolders.defaultPath(), defaultName: ModelFolders.ownModel
-      ).folder(named: model))
   }
 }

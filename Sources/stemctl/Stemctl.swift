@@ -5,7 +5,8 @@ struct Stemctl: ParsableCommand {
     commandName: "stemctl",
     abstract: "Edits videos from a text prompt: through stemd, or here and now.",
     subcommands: [
-      Edit.self, Submit.self, Status.self, List.self, Watch.self, Cancel.self, Retry.self,
+      Edit.self, Generate.self, Submit.self, Status.self, List.self, Watch.self, Cancel.self,
+      Retry.self,
       Fetch.self, Workers.self, Stats.self, Config.self, Pause.self, Resume.self, Drain.self,
       Keys.self,
       Verify.self,

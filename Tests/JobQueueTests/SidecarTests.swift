@@ -48,6 +48,8 @@ import Testing
     expected.options.crossAttentionShare = 1
     expected.options.groupSize = 4
     expected.options.blending = .linear
+    expected.options.pull = 50
+    expected.options.imageGuidance = 1.5
     expected.options.emphasis = ["red": 2, "very fast": -0.5]
     expected.options.blendWords = ["car", "road"]
     #expect(
@@ -76,6 +78,8 @@ import Testing
         cross_attention_share: 1
         group_size: 4
         blending: linear
+        pull: 50
+        image_guidance: 1.5
         emphasis: {red: 2, very fast: -0.5}
         blend_words: [car, road]
         """) == expected)
@@ -86,7 +90,8 @@ import Testing
          "inversion": "spatial-temporal", "steps": 20, "guidance": 3.5, "frames": 8, "size": "512x320",
          "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world",
          "precision": "mixed", "inversion_steps": 40, "temperature": 0.05, "bases_of": "features",
-         "attention_share": 0.25, "feature_share": 0, "cross_attention_share": 1, "group_size": 4, "blending": "linear",
+         "attention_share": 0.25, "feature_share": 0, "cross_attention_share": 1, "group_size": 4,
+         "blending": "linear", "pull": 50, "image_guidance": 1.5,
          "emphasis": {"red": 2, "very fast": -0.5}, "blend_words": ["car", "road"]}
         """, "json") == expected)
     #expect(try settings("prompt: x") == EditSettings(prompt: "x"))
@@ -149,7 +154,8 @@ import Testing
       error("promt: x")
         == "unknown key 'promt': did you mean 'prompt'? A sidecar takes prompt, source_prompt, negative_prompt, method, "
         + "inversion, steps, inversion_steps, guidance, frames, size, seed, bases, iterations, temperature, bases_of, "
-        + "attention_share, feature_share, cross_attention_share, group_size, blending, emphasis, blend_words, model, precision, priority"
+        + "attention_share, feature_share, cross_attention_share, group_size, blending, pull, image_guidance, emphasis, blend_words, "
+        + "model, precision, priority"
     )
     #expect(
       error(#"{"Source-Prompt": "x", "prompt": "y"}"#, "json").contains(
@@ -176,6 +182,8 @@ import Testing
       ("temperature", "0"), ("bases_of", "values"), ("attention_share", "1.5"),
       ("feature_share", "-0.1"), ("cross_attention_share", "half"), ("group_size", "0"),
       ("blending", "cubic"),
+      ("pull", "-1"),
+      ("image_guidance", "101"),
       ("emphasis", "red"), ("emphasis", "{red: very}"), ("emphasis", "{red: {a: 1}}"),
       ("emphasis", "{red: 11}"), ("blend_words", "{a: b}"), ("blend_words", "[[a], b]"),
       ("blend_words", "['']"),

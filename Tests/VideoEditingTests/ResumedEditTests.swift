@@ -48,7 +48,8 @@ private final class HeldStates: EditMemory {
     "an edit that is cut off at every boundary in turn has the same bits in the end",
     arguments: [
       (EditingMethod.tokenflow, InversionMethod.stem, true),
-      (.tokenflow, .ddim, false), (.reconstruct, .stem, false),
+      (.tokenflow, .ddim, false), (.reconstruct, .stem, false), (.pix2video, .stem, false),
+      (.text2videoZero, .stem, false),
     ])
   func cutAtEveryBoundary(method: EditingMethod, inversion: InversionMethod, reconstructs: Bool)
     throws

@@ -10,6 +10,9 @@ public protocol Editor {
   /// What a step costs, in passes of one frame through the UNet.
   func passesPerStep(frames: Int) -> Double
 
+  /// Whether the clip has to be inverted; the trajectory of one that was not has only the clip.
+  var readsInversion: Bool { get }
+
   /// - Parameters:
   ///   - resumption: where an interrupted edit goes on; latents are all that an editor carries from
   ///     one step to the next.
@@ -20,6 +23,10 @@ public protocol Editor {
     _ clip: InvertedClip, with model: StableDiffusionModel, resuming resumption: Resumption?,
     afterStep: (Int, Tensor) throws -> Void
   ) throws -> Tensor
+}
+
+extension Editor {
+  public var readsInversion: Bool { true }
 }
 
 /// A clip as noise, the way there, and what is said about it.

@@ -104,7 +104,7 @@ public struct TokenFlow: Editor {
   }
 
   func groups(of frames: Int) -> [Range<Int>] {
-    stride(from: 0, to: frames, by: groupSize).map { $0..<min(frames, $0 + groupSize) }
+    frameGroups(of: frames, size: groupSize)
   }
 }
 

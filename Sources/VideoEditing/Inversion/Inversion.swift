@@ -3,7 +3,7 @@ import Tensor
 
 /// The latents of a clip at every noise level that an inversion passed.
 public struct Trajectory: Sendable {
-  /// Noisiest first, as an edit walks them.
+  /// Noisiest first, as an edit walks them; none where the clip was not inverted.
   public let timesteps: [Int]
   /// In the order of `timesteps`; each (frames, height, width, channels).
   public let latents: [Tensor]

@@ -1,0 +1,68 @@
+import EditSettings
+import StableDiffusion
+import Tensor
+import VideoEditing
+import VideoFile
+
+/// A video from a text alone, into a file: what `stemctl generate` does.
+public struct ClipGeneration {
+  public var prompt: String
+  public var negativePrompt: String
+  /// `nil` for the square that the model was made for.
+  public var size: FrameSize?
+  /// Frames a second.
+  public var frameRate: Int
+  public var generation: VideoGeneration
+
+  public init(
+    prompt: String, negativePrompt: String = "", size: FrameSize? = nil, frameRate: Int = 4,
+    generation: VideoGeneration = VideoGeneration()
+  ) {
+    (self.prompt, self.negativePrompt, self.size) = (prompt, negativePrompt, size)
+    (self.frameRate, self.generation) = (frameRate, generation)
+  }
+
+  /// - Parameters:
+  ///   - output: the path of the mp4; it appears whole or not at all, in place of what was there.
+  ///   - progress: told at every step; what it throws ends the generation.
+  /// - Returns: the video's size.
+  /// - Throws: `ModelError` and `ClipEditError` for what the model or this machine cannot do;
+  ///   `VideoFileError`.
+  @discardableResult
+  public func run(
+    with model: StableDiffusionModel, video: VideoProcess, output: String,
+    progress: (VideoGeneration.Progress) throws -> Void
+  ) throws -> FrameSize {
+    let size = size ?? FrameSize(width: model.nativeSize, height: model.nativeSize)
+    let multiple = model.autoencoder.scale
+    guard size.width % multiple == 0, size.height % multiple == 0 else {
+      throw ClipEditError(
+        "the size \(size) does not fit this model: width and height must be multiples of \(multiple)"
+      )
+    }
+    try generation.check(for: model)
+    let needed = model.estimatedBytes(
+      frames: min(generation.frames, ClipPasses.wholeFrames), height: size.height,
+      width: size.width)
+    if let refusal = ClipLimits().refusal(
+      for: (generation.frames, size.width, size.height), needed: needed)
+    {
+      throw refusal
+    }
+    let pictures = try generation.pictures(
+      of: prompt, without: negativePrompt, height: size.height, width: size.width, with: model,
+      progress: progress)
+    guard pictures.isFinite else {
+      throw ClipEditError(
+        "the model gave numbers that are not finite: its weights are damaged, or the guidance of \(generation.guidance) is too much for it"
+      )
+    }
+    try video.deliver(
+      VideoClip(
+        width: size.width, height: size.height,
+        timing: VideoTiming(
+          frameRate: Rational(Int32(frameRate), 1), frameCount: generation.frames),
+        pixels: pictures.pixels), to: output)
+    return size
+  }
+}

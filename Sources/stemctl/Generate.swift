@@ -1,0 +1,157 @@
+import ArgumentParser
+import ClipEdit
+import EditSettings
+import Foundation
+import StableDiffusion
+import Tensor
+import VideoEditing
+import VideoFile
+
+struct Generate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Make a video from a text alone, with Text2Video-Zero.",
+    discussion: "Shows progress on standard error; the mp4 appears whole or not at all.")
+
+  @Option(help: "What the video should show.")
+  var prompt: String
+
+  @Option(help: "What the video should not show.")
+  var negativePrompt = ""
+
+  @Option(name: .shortAndLong, help: "The mp4.", completion: .file(extensions: ["mp4"]))
+  var output: String
+
+  @Option(help: "How many frames, 1 to 1024.")
+  var frames = defaults.frames
+
+  @Option(help: "Frames a second, 1 to 120.")
+  var frameRate = 4
+
+  @Option(
+    help: ArgumentHelp(
+      "How far the scene moves from frame to frame, in 512ths of its width and height: one number for both, or X,Y.",
+      valueName: "N or X,Y"))
+  var motionStrength = defaults.motion
+
+  @Option(
+    help:
+      "The noise level at which frames are moved: its place among the steps from 0, the cleanest. (default: 44 of 50)"
+  )
+  var t0: Int?
+
+  @Option(
+    help:
+      "The noise level from which all frames are sampled together; above --t0. (default: 47 of 50)")
+  var t1: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "The size in pixels, multiples of 8. (default: the model's own)", valueName: "WxH"))
+  var size: FrameSize?
+
+  @Option(help: "Steps, 2 to 1000.")
+  var steps = defaults.steps
+
+  @Option(help: "How strongly the prompt guides, 0 to 100.")
+  var guidance = defaults.guidance
+
+  @Option(help: "Where the random numbers start.")
+  var seed = defaults.seed
+
+  @Option(help: "The model. (default: the one that comes with stemd)")
+  var model: String?
+
+  @Option(help: "In what to compute: full, mixed, or auto, which is mixed where the processor can.")
+  var precision = PrecisionSetting.auto
+
+  @Option(help: "Threads to compute with (default: one per processor).")
+  var threads: Int?
+
+  private static var defaults: VideoGeneration { VideoGeneration() }
+
+  func validate() throws {
+    if prompt.allSatisfy(\.isWhitespace) {
+      throw ValidationError("--prompt takes what the video should show, not an empty text.")
+    }
+    func require(_ range: ClosedRange<Int>, _ value: Int?, _ name: String) throws {
+      guard let value, !range.contains(value) else { return }
+      throw ValidationError(
+        "\(name) takes a whole number from \(range.lowerBound) to \(range.upperBound), not \(value)."
+      )
+    }
+    try require(1...1024, frames, "--frames")
+    try require(1...120, frameRate, "--frame-rate")
+    try require(2...1000, steps, "--steps")
+    try require(0...steps - 2, t0, "--t0")
+    try require((t0 ?? 0) + 1...steps - 1, t1, "--t1")
+    try require(1...1024, threads, "--threads")
+    guard (0...100).contains(guidance) else {
+      throw ValidationError("--guidance takes a number from 0 to 100, not \(guidance).")
+    }
+    if let size {
+      for side in [size.width, size.height] where side % 8 != 0 || side > 8192 {
+        throw ValidationError(
+          "--size takes WIDTHxHEIGHT, both multiples of 8 from 8 to 8192, not \(size).")
+      }
+    }
+  }
+
+  func run() throws {
+    signal(SIGPIPE, SIG_IGN)
+    if let threads { Parallel.threads = threads }
+    try requireWritableFolder(of: output, for: "generated")
+    var line = ProgressLine(descriptor: STDERR_FILENO)
+    defer { line.finish() }
+    func note(_ sentence: String) {
+      line.show("note: \(sentence)", milestone: sentence)
+      line.finish()
+    }
+    line.show("load", milestone: "load")
+    let model = try StableDiffusionModel(
+      folder: modelFolder(named: model), precision: precision.resolved(note: note))
+    let start = ContinuousClock.now
+    let made = try clip.run(
+      with: model,
+      video: VideoProcess(
+        program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()),
+      output: output
+    ) { progress in
+      let elapsed = (ContinuousClock.now - start) / .seconds(1)
+      var text = "\(progress.stage.rawValue) \(progress.step)/\(progress.steps)"
+      if progress.share > 0 {
+        let left = elapsed * (1 - progress.share) / progress.share
+        text += " · \(durationText(seconds: left)) left"
+      }
+      line.show(text, milestone: progress.stage.rawValue)
+    }
+    let seconds = (ContinuousClock.now - start) / .seconds(1)
+    line.show(
+      "\(output): \(frames) frames of \(made) in \(durationText(seconds: seconds)), in \(model.precision) precision",
+      milestone: "done")
+  }
+
+  private var clip: ClipGeneration {
+    var generation = VideoGeneration()
+    (generation.frames, generation.steps, generation.guidance) = (frames, steps, guidance)
+    (generation.motion, generation.t0, generation.t1) = (motionStrength, t0, t1)
+    generation.seed = seed
+    return ClipGeneration(
+      prompt: prompt, negativePrompt: negativePrompt, size: size, frameRate: frameRate,
+      generation: generation)
+  }
+}
+
+extension Motion: ExpressibleByArgument {
+  /// One number, or two with a comma between.
+  public init?(argument: String) {
+    let numbers = argument.split(separator: ",", omittingEmptySubsequences: false).map {
+      Double($0.trimmingCharacters(in: .whitespaces))
+    }
+    guard (1...2).contains(numbers.count), let x = numbers[0], let y = numbers[numbers.count - 1],
+      abs(x) <= 512, abs(y) <= 512
+    else { return nil }
+    self.init(x: x, y: y)
+  }
+
+  public var defaultValueDescription: String { x == y ? "\(x)" : "\(x),\(y)" }
+}
