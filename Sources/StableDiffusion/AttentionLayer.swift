@@ -27,19 +27,27 @@ public struct AttentionLayer: Sendable {
 
   /// Attends, merges the heads and projects.
   ///
+  /// - Parameters: as of `attended`.
+  /// - Returns: (batch, n, channels).
+  public func attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor {
+    toOutput(attended(queries: queries, keys: keys, values: values))
+  }
+
+  /// Attends and merges the heads: what is still to be projected.
+  ///
   /// - Parameters:
   ///   - queries: (batch, n, channels).
   ///   - keys, values: (rows, m, channels), where `rows` divides the batch; each serves as many
   ///     consecutive rows of the queries.
   /// - Returns: (batch, n, channels).
-  public func attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor {
+  public func attended(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor {
     let (batch, n, channels) = (queries.shape[0], queries.shape[1], queries.shape[2])
     let rows = keys.shape[0]
     precondition(batch % rows == 0, "\(rows) contexts for a batch of \(batch)")
     // Rows that share their keys are one longer row of queries.
-    let attended = Tensor.attention(
+    return Tensor.attention(
       queries: queries.reshaped([rows, batch / rows * n, channels]), keys: keys, values: values,
-      heads: heads, precision: precision)
-    return toOutput(attended.reshaped(queries.shape))
+      heads: heads, precision: precision
+    ).reshaped(queries.shape)
   }
 }

@@ -96,6 +96,18 @@ public struct CLIPTokenizer: Sendable {
     return ids + Array(repeating: padding, count: length - ids.count)
   }
 
+  /// The words of a prompt, as white space divides it, and where their ids are in `encode`'s; a word
+  /// that does not fit has no place. The ids between start and end are those of the words.
+  public func words(of prompt: String) -> [(text: String, positions: Range<Int>)] {
+    var next = 1
+    return prompt.unicodeScalars.split { $0.properties.isWhitespace }.map { scalars in
+      let text = String(String.UnicodeScalarView(scalars))
+      let first = next
+      next = min(next + tokens(of: text).count, length - 1)
+      return (text, first..<next)
+    }
+  }
+
   /// How many tokens a prompt has, also those that do not fit.
   public func tokenCount(of prompt: String) -> Int { tokens(of: prompt).count }
 

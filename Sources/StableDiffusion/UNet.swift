@@ -7,7 +7,7 @@ public final class UNet: Sendable {
   public var inputChannels: Int { configuration.inputChannels }
   public var outputChannels: Int { configuration.outputChannels }
   /// The channels of its widest level in pixels.
-  var firstChannels: Int { configuration.channels[0] }
+  public var firstChannels: Int { configuration.channels[0] }
   public var contextWidth: Int { configuration.contextWidth }
   /// The side of the square latents that the model was made for.
   public var sampleSize: Int { configuration.sampleSize }

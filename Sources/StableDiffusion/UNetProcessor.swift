@@ -84,6 +84,8 @@ public struct PlainProcessor: UNetProcessor {
 /// The feature map whose pixels, row by row, are a layer's tokens.
 public struct FeatureGrid: Hashable, Sendable {
   public let height, width: Int
+
+  public init(height: Int, width: Int) { (self.height, self.width) = (height, width) }
 }
 
 /// A ResNet or transformer block of the UNet.

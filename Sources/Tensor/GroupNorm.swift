@@ -18,52 +18,73 @@ public struct GroupNorm: Sendable {
     (self.weight, self.bias, self.groups, self.epsilon) = (weight, bias, groups, epsilon)
   }
 
+  /// What a row's statistics make of the norm: a factor and an addend for each of its channels. They
+  /// can serve other rows than those that they were found in.
+  public struct Factors: Sendable {
+    /// (rows, 2, channels).
+    fileprivate let values: Tensor
+  }
+
   /// - Parameter input: (n, …, channels).
   public func callAsFunction(_ input: Tensor, activation: Activation? = nil) -> Tensor {
-    let channels = weight.count
-    precondition(input.shape.last == channels, "\(input.shape) into a group norm of \(channels)")
-    let n = input.shape[0]
+    applying(factors(of: input), to: input, activation: activation)
+  }
+
+  /// - Parameter input: (n, …, channels).
+  public func factors(of input: Tensor) -> Factors {
+    let cut = Cut(input, channels: weight.count)
+    var factors = Tensor(uninitialized: [cut.rows, 2, cut.channels])
+    guard input.count > 0 else { return Factors(values: factors) }
+    var partial = Tensor(uninitialized: [cut.rows * cut.tiles, 2, cut.channels])
+    input.withValues { input in
+      partial.withMutableValues { partial in
+        factors.withMutableValues { factors in
+          let (input, sums) = (Shared(input), Shared(partial))
+          Parallel.ranges(of: cut.rows * cut.tiles, atLeast: 2) { range in
+            for item in range {
+              sum(
+                input.pointer + cut.position(of: item), pixels: cut.count(of: item),
+                into: sums.pointer + item * 2 * cut.channels)
+            }
+          }
+          for row in 0..<cut.rows {
+            combine(
+              partial + row * cut.tiles * 2 * cut.channels,
+              input.pointer + row * cut.pixels * cut.channels,
+              pixels: cut.pixels, tile: cut.tile, into: factors + row * 2 * cut.channels)
+          }
+        }
+      }
+    }
+    return Factors(values: factors)
+  }
+
+  /// - Parameters:
+  ///   - factors: of each row of the input, or one for all of them.
+  ///   - input: (n, …, channels).
+  public func applying(_ factors: Factors, to input: Tensor, activation: Activation? = nil)
+    -> Tensor
+  {
+    let cut = Cut(input, channels: weight.count)
+    let shared = factors.values.shape[0] == 1
+    precondition(
+      shared || factors.values.shape[0] == cut.rows,
+      "factors of \(factors.values.shape[0]) rows for \(cut.rows)")
     var output = Tensor(uninitialized: input.shape)
     guard input.count > 0 else { return output }
-    let pixels = input.count / (n * channels)
-    // The work is cut into tiles of pixels, at fixed places whatever the number of threads.
-    let tile = max(1, min(pixels, 16384 / channels))
-    let tiles = (pixels + tile - 1) / tile
-    var partial = Tensor(uninitialized: [n * tiles, 2, channels])
-    var factors = Tensor(uninitialized: [n, 2, channels])
     input.withValues { input in
       output.withMutableValues { output in
-        partial.withMutableValues { partial in
-          factors.withMutableValues { factors in
-            let (input, output) = (Shared(input), Shared(output))
-            let (sums, factors) = (Shared(partial), Shared(factors))
-            Parallel.ranges(of: n * tiles, atLeast: 2) { range in
-              for item in range {
-                let first = item % tiles * tile
-                sum(
-                  input.pointer + (item / tiles * pixels + first) * channels,
-                  pixels: min(tile, pixels - first),
-                  into: sums.pointer + item * 2 * channels)
-              }
-            }
-            for row in 0..<n {
-              combine(
-                sums.pointer + row * tiles * 2 * channels, input.pointer + row * pixels * channels,
-                pixels: pixels, tile: tile,
-                into: factors.pointer + row * 2 * channels)
-            }
-            Parallel.ranges(of: n * tiles, atLeast: 2) { range in
-              for item in range {
-                let first = item % tiles * tile
-                let position = (item / tiles * pixels + first) * channels
-                let count = min(tile, pixels - first)
-                let scale = factors.pointer + item / tiles * 2 * channels
-                kernels_scale_shift(
-                  input.pointer + position, output.pointer + position, count, channels, scale,
-                  scale + channels, activation == .silu)
-                if activation != .silu {
-                  activation?.apply(to: output.pointer + position, count: count * channels)
-                }
+        factors.values.withValues { factors in
+          let (input, output, factors) = (Shared(input), Shared(output), Shared(factors))
+          Parallel.ranges(of: cut.rows * cut.tiles, atLeast: 2) { range in
+            for item in range {
+              let (position, count) = (cut.position(of: item), cut.count(of: item))
+              let scale = factors.pointer + (shared ? 0 : item / cut.tiles) * 2 * cut.channels
+              kernels_scale_shift(
+                input.pointer + position, output.pointer + position, count, cut.channels, scale,
+                scale + cut.channels, activation == .silu)
+              if activation != .silu {
+                activation?.apply(to: output.pointer + position, count: count * cut.channels)
               }
             }
           }
@@ -71,6 +92,28 @@ public struct GroupNorm: Sendable {
       }
     }
     return output
+  }
+
+  /// How the work is cut into tiles of pixels, at fixed places whatever the number of threads.
+  private struct Cut {
+    let rows, pixels, channels, tile, tiles: Int
+
+    init(_ input: Tensor, channels: Int) {
+      precondition(input.shape.last == channels, "\(input.shape) into a group norm of \(channels)")
+      self.channels = channels
+      rows = input.shape[0]
+      pixels = input.count / max(1, rows * channels)
+      tile = max(1, min(pixels, 16384 / channels))
+      tiles = (pixels + tile - 1) / tile
+    }
+
+    /// Where a tile's first element is.
+    func position(of item: Int) -> Int {
+      (item / tiles * pixels + item % tiles * tile) * channels
+    }
+
+    /// A tile's pixels.
+    func count(of item: Int) -> Int { min(tile, pixels - item % tiles * tile) }
   }
 
   /// Each channel's sums of the differences to its first pixel and of their squares: over few

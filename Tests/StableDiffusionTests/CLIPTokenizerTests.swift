@@ -41,6 +41,25 @@ import Testing
     #expect(try TinyWorld.model.get().tokenizer.encode(prompt) == padded)
   }
 
+  @Test("words are where their ids are, as far as they fit")
+  func words() throws {
+    let tokenizer = try TinyWorld.model.get().tokenizer
+    let prompt = "A PHOTO, of a  Café's ball!!\t<|endoftext|> naïve"
+    let words = tokenizer.words(of: prompt)
+    #expect(
+      words.map(\.text) == ["A", "PHOTO,", "of", "a", "Café's", "ball!!", "<|endoftext|>", "naïve"])
+    #expect(words.map(\.positions).prefix(3) == [1..<2, 2..<4, 4..<5])
+    let ids = tokenizer.encode(prompt)
+    for (text, positions) in words {
+      #expect(Array(ids[positions]) == Array(tokenizer.encode(text)[1...].prefix(positions.count)))
+    }
+    #expect(words.last?.positions.upperBound == 1 + tokenizer.tokenCount(of: prompt))
+    #expect(tokenizer.words(of: " \n").isEmpty)
+    let long = tokenizer.words(of: String(repeating: "ball ", count: 40))
+    #expect(long[29].positions == 30..<31 && long[30].positions == 31..<31)
+    #expect(long.count == 40 && long[39].positions.isEmpty)
+  }
+
   @Test(
     "the padding token may stand in either file, as a text or as an object",
     arguments: [

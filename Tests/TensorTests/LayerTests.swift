@@ -86,6 +86,19 @@ import Testing
     #expect(abs(whole.reduce(0, +) / Float(whole.count)) < 1e-5)
   }
 
+  @Test("what a norm finds in a video serves its parts")
+  func groupNormFactors() {
+    let norm = GroupNorm(
+      weight: sample([8], "w"), bias: sample([8], "b"), groups: 2, epsilon: 1e-5)
+    let video = sample([3, 4, 5, 8])
+    let whole = norm(video.reshaped([1, 12, 5, 8]), activation: .silu).values
+    let factors = norm.factors(of: video.reshaped([1, 12, 5, 8]))
+    #expect(norm.applying(factors, to: video, activation: .silu).values == whole)
+    #expect(
+      norm.applying(factors, to: video.rows(1..<2), activation: .silu).values
+        == Array(whole[160..<320]))
+  }
+
   @Test("layer norm normalises the last dimension", arguments: [5, 64, 320])
   func layerNorm(channels: Int) {
     let (x, w, b) = (sample([2, 3, channels]), sample([channels], "w"), sample([channels], "b"))

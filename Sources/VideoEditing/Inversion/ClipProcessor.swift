@@ -45,6 +45,27 @@ public enum ClipPasses {
     guard frames > count else { return Array(0..<frames) }
     return (0..<count).map { (2 * $0 + 1) * frames / (2 * count) }
   }
+
+  /// The rows of all frames, in their order, from a call for each part of the clip.
+  ///
+  /// - Parameter output: gives the rows of some frames.
+  static func over(
+    _ frames: Int, reach: FrameReach, _ output: (ClipPart, [Int]) throws -> Tensor
+  ) rethrows -> Tensor {
+    guard frames > wholeFrames, reach != .clip else {
+      return try output(.whole, Array(0..<frames))
+    }
+    let sample = reach == .sample ? sample(of: frames) : []
+    let others = Array(Set(0..<frames).subtracting(sample)).sorted()
+    var parts = sample.isEmpty ? [] : [try output(.sample, sample)]
+    for first in stride(from: 0, to: others.count, by: groupFrames) {
+      parts.append(
+        try output(.group, Array(others[first..<min(others.count, first + groupFrames)])))
+    }
+    var places = [Int](repeating: 0, count: frames)
+    for (place, frame) in (sample + others).enumerated() { places[frame] = place }
+    return Tensor.concatenated(parts).rows(places)
+  }
 }
 
 extension UNet {
@@ -58,23 +79,11 @@ extension UNet {
   func overClip(
     _ latents: Tensor, timestep: Int, context: Tensor, processor: some ClipProcessor
   ) throws -> Tensor {
-    func output(_ part: ClipPart, _ rows: Tensor) throws -> Tensor {
+    try ClipPasses.over(latents.shape[0], reach: processor.reach) { part, frames in
       processor.enter(part)
-      return try self(rows, timestep: timestep, context: context, processor: processor)
+      return try self(
+        part == .whole ? latents : latents.rows(frames), timestep: timestep, context: context,
+        processor: processor)
     }
-    let frames = latents.shape[0]
-    guard frames > ClipPasses.wholeFrames, processor.reach != .clip else {
-      return try output(.whole, latents)
-    }
-    let sample = processor.reach == .sample ? ClipPasses.sample(of: frames) : []
-    let others = Array(Set(0..<frames).subtracting(sample)).sorted()
-    var parts = sample.isEmpty ? [] : [try output(.sample, latents.rows(sample))]
-    for first in stride(from: 0, to: others.count, by: ClipPasses.groupFrames) {
-      let group = Array(others[first..<min(others.count, first + ClipPasses.groupFrames)])
-      parts.append(try output(.group, latents.rows(group)))
-    }
-    var places = [Int](repeating: 0, count: frames)
-    for (place, frame) in (sample + others).enumerated() { places[frame] = place }
-    return Tensor.concatenated(parts).rows(places)
   }
 }

@@ -31,22 +31,55 @@ public struct ExpectationMaximization: Sendable {
   public func bases(keys: Tensor, values: Tensor, heads: Int, noise: Tensor) throws -> (
     keys: Tensor, values: Tensor
   ) {
-    let (n, width) = (keys.shape[0], keys.shape[1])
-    guard n > bases else { return (keys, values) }
-    let c = width / heads
+    precondition(keys.shape == values.shape, "EM of \(keys.shape) and \(values.shape)")
+    let means = assignment(of: keys, heads: heads, noise: noise).means(of: [keys, values])
+    return (means[0], means[1])
+  }
+
+  /// Which base each token counts to after the last E step.
+  ///
+  /// - Parameters:
+  ///   - keys: (n, heads · c).
+  ///   - noise: (heads, m, c), standard normal.
+  func assignment(of keys: Tensor, heads: Int, noise: Tensor) -> Assignment {
+    guard keys.shape[0] > bases else {
+      return Assignment(of: self, keys: keys, heads: heads, bases: nil)
+    }
     precondition(
-      keys.shape == values.shape && noise.shape == [heads, bases, c],
+      noise.shape == [heads, bases, keys.shape[1] / heads],
       "EM of \(keys.shape) with noise \(noise.shape)")
     var means = start(keys, heads: heads, noise: noise)
-    for iteration in 1...iterations {
-      let last = iteration == iterations
-      let sums = pass(keys: keys, values: last ? values : nil, heads: heads, bases: means)
-      means = weighted(sums.keys, by: sums.weights, heads: heads)
-      if last, let values = sums.values {
-        return (means, weighted(values, by: sums.weights, heads: heads))
-      }
+    for _ in 1..<iterations {
+      let sums = pass(keys: keys, summing: [keys], heads: heads, bases: means)
+      means = weighted(sums.sums[0], by: sums.weights, heads: heads)
     }
-    preconditionFailure("unreachable: the last iteration returns")
+    return Assignment(of: self, keys: keys, heads: heads, bases: means)
+  }
+
+  /// How far each token counts to each base (the last z), kept as what it follows from.
+  struct Assignment {
+    /// (n, heads · c).
+    let tokens: Tensor
+    private let method: ExpectationMaximization
+    private let heads: Int
+    /// `nil` where the tokens themselves are the bases.
+    private let bases: Tensor?
+
+    fileprivate init(
+      of method: ExpectationMaximization, keys: Tensor, heads: Int, bases: Tensor?
+    ) {
+      (self.method, tokens, self.heads, self.bases) = (method, keys, heads, bases)
+    }
+
+    /// What the bases stand for of anything that the same tokens have.
+    ///
+    /// - Parameter features: matrices (n, heads · c).
+    /// - Returns: z'ᵀ of each, (m, heads · c).
+    func means(of features: [Tensor]) -> [Tensor] {
+      guard let bases else { return features }
+      let sums = method.pass(keys: tokens, summing: features, heads: heads, bases: bases)
+      return sums.sums.map { method.weighted($0, by: sums.weights, heads: heads) }
+    }
   }
 
   /// mean + std · ε for each channel, laid out as (m, heads · c).
@@ -62,23 +95,17 @@ public struct ExpectationMaximization: Sendable {
       }, shape: [bases, heads * c])
   }
 
-  private struct Sums {
-    /// Σ z over the tokens, (heads, m).
-    let weights: Tensor
-    /// zᵀ k and zᵀ v, (m, heads · c).
-    let keys: Tensor
-    let values: Tensor?
-  }
-
   /// One E step, and the sums that the M step divides.
-  private func pass(keys: Tensor, values: Tensor?, heads: Int, bases means: Tensor) -> Sums {
-    let (c, m) = (keys.shape[1] / heads, bases)
-    let unit = means.dividedByNorms(ofGroups: c, epsilon: 1e-4)
+  ///
+  /// - Returns: Σ z over the tokens, (heads, m), and zᵀ of each summand, (m, heads · c).
+  private func pass(keys: Tensor, summing summands: [Tensor], heads: Int, bases means: Tensor) -> (
+    weights: Tensor, sums: [Tensor]
+  ) {
+    let unit = means.dividedByNorms(ofGroups: keys.shape[1] / heads, epsilon: 1e-4)
     let (weights, sums) = keys.softAssignmentSums(
-      to: unit, heads: heads, temperature: temperature,
-      summing: values.map { [keys, $0] } ?? [keys])
-    precondition(weights.shape == [heads, m], "one weight per head and base")
-    return Sums(weights: weights, keys: sums[0], values: sums.count > 1 ? sums[1] : nil)
+      to: unit, heads: heads, temperature: temperature, summing: summands)
+    precondition(weights.shape == [heads, bases], "one weight per head and base")
+    return (weights, sums)
   }
 
   private func weighted(_ sums: Tensor, by weights: Tensor, heads: Int) -> Tensor {

@@ -77,16 +77,50 @@ public final class STEMAttention: ClipProcessor {
   public func bases(_ layer: AttentionLayer, of hiddenStates: Tensor, at site: LayerSite) throws
     -> Bases
   {
-    let channels = hiddenStates.shape[2]
-    let tokens = hiddenStates.reshaped([hiddenStates.count / channels, channels])
-    guard source == .features else {
-      return try bases(
-        layer, keys: layer.toKeys(tokens), values: layer.toValues(tokens), at: site)
+    try summary(layer, of: hiddenStates, at: site).bases(layer, of: hiddenStates)
+  }
+
+  /// Which base each token of some frames, (frames, n, channels), counts to.
+  func summary(_ layer: AttentionLayer, of hiddenStates: Tensor, at site: LayerSite) throws
+    -> Summary
+  {
+    let tokens = hiddenStates.asTokens
+    let heads = source == .keys ? layer.heads : 1
+    let found = source == .keys ? layer.toKeys(tokens) : tokens
+    return Summary(
+      assignment: expectationMaximization.assignment(
+        of: found, heads: heads,
+        noise: try startingNoise(site, heads: heads, channels: found.shape[1] / heads)),
+      source: source)
+  }
+
+  /// How the tokens of some frames count to bases: what these stand for of anything that as many
+  /// tokens have.
+  struct Summary {
+    fileprivate let assignment: ExpectationMaximization.Assignment
+    fileprivate let source: BasesSource
+
+    /// The bases of the frames that the summary was made of.
+    func bases(_ layer: AttentionLayer, of hiddenStates: Tensor) -> Bases {
+      switch source {
+      case .keys:
+        let means = assignment.means(
+          of: [assignment.tokens, layer.toValues(hiddenStates.asTokens)])
+        return (means[0].asContext, means[1].asContext)
+      case .features:
+        let features = assignment.means(of: [assignment.tokens])[0].asContext
+        return (layer.toKeys(features), layer.toValues(features))
+      }
     }
-    let noise = try startingNoise(site, heads: 1, channels: channels)
-    let features = Self.asContext(
-      try expectationMaximization.bases(keys: tokens, values: tokens, heads: 1, noise: noise).keys)
-    return (layer.toKeys(features), layer.toValues(features))
+
+    /// What the bases stand for of the values of as many other frames, (1, m, channels).
+    func values(_ layer: AttentionLayer, of hiddenStates: Tensor) -> Tensor {
+      let tokens = hiddenStates.asTokens
+      switch source {
+      case .keys: return assignment.means(of: [layer.toValues(tokens)])[0].asContext
+      case .features: return layer.toValues(assignment.means(of: [tokens])[0].asContext)
+      }
+    }
   }
 
   /// Bases found among the keys of all tokens, (n, channels), and those of the values with them.
@@ -96,11 +130,7 @@ public final class STEMAttention: ClipProcessor {
     let bases = try expectationMaximization.bases(
       keys: keys, values: values, heads: layer.heads,
       noise: startingNoise(site, heads: layer.heads, channels: layer.headChannels))
-    return (Self.asContext(bases.keys), Self.asContext(bases.values))
-  }
-
-  private static func asContext(_ bases: Tensor) -> Tensor {
-    bases.reshaped([1, bases.shape[0], bases.shape[1]])
+    return (bases.keys.asContext, bases.values.asContext)
   }
 
   private func startingNoise(_ site: LayerSite, heads: Int, channels: Int) throws -> Tensor {
@@ -110,4 +140,12 @@ public final class STEMAttention: ClipProcessor {
     drawn[path] = fresh
     return fresh
   }
+}
+
+extension Tensor {
+  /// (frames, n, channels) as the tokens of one video, (frames · n, channels).
+  fileprivate var asTokens: Tensor { reshaped([shape[0] * shape[1], shape[2]]) }
+
+  /// (m, channels) as (1, m, channels).
+  fileprivate var asContext: Tensor { reshaped([1] + shape) }
 }
