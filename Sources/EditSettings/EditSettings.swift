@@ -83,6 +83,8 @@ public enum EditingMethod: String, Codable, Sendable, CaseIterable {
   /// Sample the source prompt from the inverted noise: shows what the inversion kept.
   case reconstruct
   case tokenflow
+  /// The attention that the inversion saw goes into the edit, word by word.
+  case fatezero
   /// Frame after frame; each looks at the first and the previous one.
   case pix2video
   /// Every frame looks at the first one; on a model that takes instructions, by instruction.

@@ -95,6 +95,8 @@ public struct VideoEdit {
     guard model.takesInstructions else {
       _ = try Inversion(model).stepCounts(
         steps: settings.steps, inversionSteps: settings.inversionSteps)
+      try (settings.editor(for: model) as? FateZero)?.check(
+        source: settings.sourcePrompt, target: settings.prompt, tokenizer: model.tokenizer)
       return
     }
     guard settings.method == .text2videoZero else {

@@ -35,7 +35,7 @@ import Testing
   @Test("YAML and JSON take every key")
   func everyKey() throws {
     var expected = EditSettings(
-      prompt: "a red car", sourcePrompt: "a car", negativePrompt: "blur", method: .reconstruct,
+      prompt: "a red car", sourcePrompt: "a car", negativePrompt: "blur", method: .fatezero,
       inversion: .spatialTemporal,
       steps: 20,
       guidance: 3.5, frames: 8, size: FrameSize(width: 512, height: 320), seed: .max, bases: 64,
@@ -59,7 +59,7 @@ import Testing
         prompt: a red car
         source_prompt: "a car"
         negative_prompt: 'blur'
-        method: reconstruct
+        method: fatezero
         inversion: spatial-temporal
         steps: 20
         guidance: 3.5
@@ -86,7 +86,7 @@ import Testing
     #expect(
       try settings(
         """
-        {"prompt": "a red car", "source_prompt": "a car", "negative_prompt": "blur", "method": "reconstruct",
+        {"prompt": "a red car", "source_prompt": "a car", "negative_prompt": "blur", "method": "fatezero",
          "inversion": "spatial-temporal", "steps": 20, "guidance": 3.5, "frames": 8, "size": "512x320",
          "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world",
          "precision": "mixed", "inversion_steps": 40, "temperature": 0.05, "bases_of": "features",
@@ -114,12 +114,21 @@ import Testing
 
   @Test("one word alone is a list of one")
   func oneWord() throws {
-    #expect(try settings("prompt: x\nblend_words: ball").options.blendWords == ["ball"])
+    #expect(
+      try settings("prompt: x\nmethod: fatezero\nblend_words: ball").options.blendWords == ["ball"])
+  }
+
+  @Test("what is for words is refused where the method knows none")
+  func wordsOfOtherMethods() {
+    #expect(
+      error("prompt: x\nblend_words: ball")
+        == "'blend_words' is for the method fatezero; tokenflow knows no words")
+    #expect(error("prompt: x\nemphasis: {x: 2}\nmethod: pix2video").hasPrefix("'emphasis' is for"))
   }
 
   @Test("settings go through JSON and come back the same")
   func throughJSON() throws {
-    var given = EditSettings(prompt: "a red car", seed: .max)
+    var given = EditSettings(prompt: "a red car", method: .fatezero, seed: .max)
     given.inversionSteps = 100
     given.options.emphasis = ["red": -0.5]
     given.options.blendWords = ["car"]
@@ -130,7 +139,7 @@ import Testing
 
   @Test("one assignment changes one setting, or says what is wrong with it")
   func assignment() throws {
-    let plain = EditSettings(prompt: "x")
+    let plain = EditSettings(prompt: "x", method: .fatezero)
     var expected = plain
     expected.options.blendWords = ["a", "b"]
     #expect(try Sidecar.setting("blend_words=[a, b]", in: plain) == expected)

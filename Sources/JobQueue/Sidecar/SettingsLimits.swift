@@ -21,6 +21,15 @@ public enum SettingsLimits {
         "'inversion_steps' takes a multiple of the \(settings.steps) 'steps', not \(inversionSteps)"
       )
     }
+    if settings.method != .fatezero {
+      for (key, isSet) in [
+        ("emphasis", !settings.options.emphasis.isEmpty),
+        ("blend_words", !settings.options.blendWords.isEmpty),
+      ] where isSet {
+        throw SidecarError(
+          "'\(key)' is for the method fatezero; \(settings.method.rawValue) knows no words")
+      }
+    }
   }
 
   /// - Throws: `SidecarError`

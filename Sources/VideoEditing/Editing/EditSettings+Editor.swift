@@ -7,6 +7,7 @@ extension EditSettings {
     switch method {
     case .reconstruct: nil
     case .tokenflow: TokenFlow(self)
+    case .fatezero: FateZero(self)
     case .pix2video: Pix2Video(self)
     case .text2videoZero:
       model.takesInstructions
