@@ -12,6 +12,9 @@ public struct EditorOptions: Codable, Sendable, Equatable {
   public var groupSize: Int?
   /// TokenFlow: how a frame goes over from one keyframe to the next; `nil` for the method's own.
   public var blending: Blending?
+  /// TokenFlow: whether the decoder's features are made stronger and skip connections' lowest
+  /// frequencies weaker (FreeU).
+  public var freeU = false
   /// Pix2Video: how strongly each frame is drawn to the one before; `nil` for the method's own.
   public var pull: Double?
   /// Models that take instructions: how closely the edit follows the clip; `nil` for the method's

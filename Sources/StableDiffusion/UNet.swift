@@ -6,6 +6,8 @@ import Tensor
 public final class UNet: Sendable {
   public var inputChannels: Int { configuration.inputChannels }
   public var outputChannels: Int { configuration.outputChannels }
+  /// The channels of its levels, from the widest in pixels.
+  public var channels: [Int] { configuration.channels }
   /// The channels of its widest level in pixels.
   public var firstChannels: Int { configuration.channels[0] }
   public var contextWidth: Int { configuration.contextWidth }
@@ -145,9 +147,10 @@ public final class UNet: Sendable {
       hidden, time: time, processor: processor, at: middle.resnets[1].site)
     for stage in up {
       for (index, resnet) in stage.resnets.enumerated() {
+        let joined = try processor.skipConnection(hidden, skips.removeLast(), at: resnet.site)
         hidden = try resnet.block(
-          Tensor.concatenatedChannels(hidden, skips.removeLast()), time: time, processor: processor,
-          at: resnet.site)
+          Tensor.concatenatedChannels(joined.hiddenState, joined.skip), time: time,
+          processor: processor, at: resnet.site)
         if !stage.attentions.isEmpty {
           hidden = try stage.attentions[index](hidden, context: context, processor: processor)
         }

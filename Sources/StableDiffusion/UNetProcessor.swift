@@ -25,6 +25,12 @@ public protocol UNetProcessor {
     at site: LayerSite
   ) throws -> Tensor
 
+  /// What a ResNet of the path up gets: the hidden state, and the skip connection that comes beside
+  /// it; (batch, height, width, channels) each.
+  func skipConnection(_ hiddenState: Tensor, _ skip: Tensor, at site: LayerSite) throws -> (
+    hiddenState: Tensor, skip: Tensor
+  )
+
   /// A ResNet's hidden state after its second convolution, before its shortcut is added; (batch,
   /// height, width, channels).
   func resnetHiddenState(_ hiddenState: Tensor, at site: LayerSite) throws -> Tensor
@@ -57,6 +63,12 @@ extension UNetProcessor {
     layer.attend(
       queries: layer.toQueries(hiddenStates), keys: layer.toKeys(context),
       values: layer.toValues(context))
+  }
+
+  public func skipConnection(_ hiddenState: Tensor, _ skip: Tensor, at site: LayerSite) throws -> (
+    hiddenState: Tensor, skip: Tensor
+  ) {
+    (hiddenState, skip)
   }
 
   public func resnetHiddenState(_ hiddenState: Tensor, at site: LayerSite) throws -> Tensor {

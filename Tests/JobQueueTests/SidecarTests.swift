@@ -48,6 +48,7 @@ import Testing
     expected.options.crossAttentionShare = 1
     expected.options.groupSize = 4
     expected.options.blending = .linear
+    expected.options.freeU = true
     expected.options.pull = 50
     expected.options.imageGuidance = 1.5
     expected.options.emphasis = ["red": 2, "very fast": -0.5]
@@ -78,6 +79,7 @@ import Testing
         cross_attention_share: 1
         group_size: 4
         blending: linear
+        free_u: true
         pull: 50
         image_guidance: 1.5
         emphasis: {red: 2, very fast: -0.5}
@@ -91,7 +93,7 @@ import Testing
          "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world",
          "precision": "mixed", "inversion_steps": 40, "temperature": 0.05, "bases_of": "features",
          "attention_share": 0.25, "feature_share": 0, "cross_attention_share": 1, "group_size": 4,
-         "blending": "linear", "pull": 50, "image_guidance": 1.5,
+         "blending": "linear", "free_u": true, "pull": 50, "image_guidance": 1.5,
          "emphasis": {"red": 2, "very fast": -0.5}, "blend_words": ["car", "road"]}
         """, "json") == expected)
     #expect(try settings("prompt: x") == EditSettings(prompt: "x"))
@@ -163,7 +165,7 @@ import Testing
       error("promt: x")
         == "unknown key 'promt': did you mean 'prompt'? A sidecar takes prompt, source_prompt, negative_prompt, method, "
         + "inversion, steps, inversion_steps, guidance, frames, size, seed, bases, iterations, temperature, bases_of, "
-        + "attention_share, feature_share, cross_attention_share, group_size, blending, pull, image_guidance, emphasis, blend_words, "
+        + "attention_share, feature_share, cross_attention_share, group_size, blending, free_u, pull, image_guidance, emphasis, blend_words, "
         + "model, precision, priority"
     )
     #expect(
@@ -190,7 +192,7 @@ import Testing
       ("steps", "99999999999999999999999"), ("inversion_steps", "0"), ("inversion_steps", "75"),
       ("temperature", "0"), ("bases_of", "values"), ("attention_share", "1.5"),
       ("feature_share", "-0.1"), ("cross_attention_share", "half"), ("group_size", "0"),
-      ("blending", "cubic"),
+      ("blending", "cubic"), ("free_u", "yes"),
       ("pull", "-1"),
       ("image_guidance", "101"),
       ("emphasis", "red"), ("emphasis", "{red: very}"), ("emphasis", "{red: {a: 1}}"),

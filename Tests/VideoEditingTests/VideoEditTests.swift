@@ -40,15 +40,15 @@ import VideoEditing
   func optionsMatter() throws {
     let plain = EditSettings(
       prompt: "a blue ball", method: .tokenflow, inversion: .stem, steps: 2, bases: 16)
-    let bits = try edit(plain, frames: 5).values
+    let bits = try edit(plain, frames: 9).values
     for change: (inout EditSettings) -> Void in [
       { $0.temperature = 1 }, { $0.basesOf = .features }, { $0.inversionSteps = 4 },
       { $0.options.attentionShare = 0 }, { $0.options.featureShare = 0 },
-      { $0.options.groupSize = 2 },
+      { $0.options.groupSize = 2 }, { $0.options.freeU = true }, { $0.options.blending = .authors },
     ] {
       var settings = plain
       change(&settings)
-      let edited = try edit(settings, frames: 5)
+      let edited = try edit(settings, frames: 9)
       #expect(edited.isFinite && edited.values != bits, "\(settings)")
     }
   }

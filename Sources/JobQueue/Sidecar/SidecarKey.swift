@@ -86,6 +86,7 @@ extension SidecarKey {
     Self("cross_attention_share", \.settings.options.crossAttentionShare, .number(0...1)),
     Self("group_size", \.settings.options.groupSize, .whole(1...64)),
     Self("blending", \.settings.options.blending, .choice),
+    Self("free_u", \.settings.options.freeU, .flag),
     Self("pull", \.settings.options.pull, .number(0...1000)),
     Self("image_guidance", \.settings.options.imageGuidance, .number(0...100)),
     Self("emphasis", \.settings.options.emphasis, .factors),

@@ -23,6 +23,7 @@ public struct TokenFlow: Editor {
   public var featureShare = 0.8
   public var guidance = 7.5
   public var blending = Blending.authors
+  public var usesFreeU = false
 
   /// For a step and a group's frames, the frame to be its keyframe; drawn by the seed where there is
   /// none.
@@ -36,6 +37,7 @@ public struct TokenFlow: Editor {
     attentionShare = settings.options.attentionShare ?? attentionShare
     featureShare = settings.options.featureShare ?? featureShare
     blending = settings.options.blending ?? .linear
+    usesFreeU = settings.options.freeU
   }
 
   public func passesPerStep(frames: Int) -> Double {
@@ -56,7 +58,9 @@ public struct TokenFlow: Editor {
     let context = Tensor.concatenated([
       prompts.source.context, prompts.negative.context, prompts.target.context,
     ])
-    let processor = TokenFlowProcessor(groups: groups, blending: blending)
+    let processor = TokenFlowProcessor(
+      groups: groups, blending: blending,
+      freeU: usesFreeU ? FreeU(channels: model.unet.channels) : nil)
     for (step, timestep) in timesteps.enumerated().dropFirst(resumption?.steps ?? 0) {
       func output(_ pass: TokenFlowProcessor.Pass, _ frames: [Int]) throws -> Tensor {
         processor.pass = pass

@@ -17,6 +17,7 @@ final class TokenFlowProcessor: UNetProcessor {
   var injectsFeatures = false
   private let groups: [Range<Int>]
   private let blending: TokenFlow.Blending
+  private let freeU: FreeU?
   /// Keys and values of the unconditional and of the conditional stream's anchors at each
   /// self-attention, (1, anchors · n, channels) each.
   private var anchors: [LayerSite: [(keys: Tensor, values: Tensor)]] = [:]
@@ -26,8 +27,8 @@ final class TokenFlowProcessor: UNetProcessor {
   /// keyframes, n, channels).
   private var keyframes: [LayerSite: (norms: Tensor, outputs: Tensor)] = [:]
 
-  init(groups: [Range<Int>], blending: TokenFlow.Blending) {
-    (self.groups, self.blending) = (groups, blending)
+  init(groups: [Range<Int>], blending: TokenFlow.Blending, freeU: FreeU?) {
+    (self.groups, self.blending, self.freeU) = (groups, blending, freeU)
   }
 
   func selfAttention(
@@ -64,6 +65,12 @@ final class TokenFlowProcessor: UNetProcessor {
   private func unitNorms(_ hiddenStates: Tensor) -> Tensor {
     hiddenStates.rows(0..<hiddenStates.shape[0] / 3).dividedByNorms(
       ofGroups: hiddenStates.shape[2])
+  }
+
+  func skipConnection(_ hiddenState: Tensor, _ skip: Tensor, at site: LayerSite) throws -> (
+    hiddenState: Tensor, skip: Tensor
+  ) {
+    freeU?(hiddenState, skip) ?? (hiddenState, skip)
   }
 
   func resnetHiddenState(_ hiddenState: Tensor, at site: LayerSite) throws -> Tensor {
