@@ -181,13 +181,13 @@ public struct VideoProcess: Sendable {
       return VideoFailure(
         .resources,
         "\(job.failed): the \(job.agent) was killed (signal 9), perhaps because memory ran out")
+    case .signal(SIGSYS):
+      return suspicion(job, nil)
     case .signal(let signal):
       return VideoFailure(
         .crashed,
         "\(job.failed): the \(job.agent) crashed on it (signal \(signal), \(String(cString: strsignal(signal))))"
       )
-    case .signal(SIGSYS):
-      return suspicion(job, nil)
     case .status(VideoChild.status(of: .suspicious)):
       return suspicion(job, SystemCallFilter.name(inReport: child.lastWords))
     case .status(let status):

@@ -123,6 +123,18 @@ import Testing
     #expect(found == ready("c.mp4", "c.txt"))
   }
 
+  @Test("where the first process does not show, others are taken to be hidden, too")
+  func hiddenProcesses() {
+    // As /proc is with hidepid=: nothing but what may be looked at.
+    let own = TemporaryFolder()
+    mkdir(own.path("4711"), 0o700)
+    mkdir(own.path("4711/fd"), 0o700)
+    #expect(!FilesBeingWritten.now(in: own.path).areAllKnown)
+    mkdir(own.path("1"), 0o700)
+    mkdir(own.path("1/fd"), 0o700)
+    #expect(FilesBeingWritten.now(in: own.path).areAllKnown)
+  }
+
   @Test(
     "a file found at start-up, or a hard link, whose writers cannot be seen must rest a minute",
     .enabled(if: getuid() == 0, "needs root to become somebody else"),

@@ -1,7 +1,9 @@
+import CLinux
 import EditSettings
 import Foundation
 import GRDB
 import Glibc
+import Synchronization
 import Testing
 
 @testable import JobQueue
@@ -426,5 +428,40 @@ import Testing
     rename(folder.path("outbox/c"), folder.path("outbox/moved"))
     symlink(folder.path("outbox/moved"), folder.path("outbox/c"))
     #expect(throws: Refusal.self) { try test.spool.resultFiles(of: job) }
+  }
+
+  @Test("a link that somebody puts in a result's place meanwhile leads nowhere")
+  func exchangedResult() throws {
+    let claimed = try test.claim()[0]
+    _ = try test.finish(claimed.id)
+    let job = try test.spool.deliver(claimed.id)
+    try FileSystem.makeFolder(folder.path("keys"))
+    try FileSystem.write(Data("secret".utf8), toNew: folder.path("keys/stemd.secret"))
+    symlink(folder.path("keys"), folder.path("outbox/link"))
+    exchanging(folder.path("outbox/c"), folder.path("outbox/link")) {
+      for _ in 0..<3000 {
+        #expect(throws: Refusal.self) {
+          try test.spool.readResult("stemd.secret", of: job, offset: 0, length: 10)
+        }
+      }
+    }
+  }
+
+  /// Does something while another thread lets two files change their places all the time.
+  private func exchanging(_ one: String, _ other: String, _ body: () throws -> Void) rethrows {
+    let isOver = Atomic(false)
+    let ended = DispatchSemaphore(value: 0)
+    Thread {
+      while !isOver.load(ordering: .relaxed) {
+        // 2 is RENAME_EXCHANGE.
+        renameat2(AT_FDCWD, one, AT_FDCWD, other, 2)
+      }
+      ended.signal()
+    }.start()
+    defer {
+      isOver.store(true, ordering: .relaxed)
+      ended.wait()
+    }
+    try body()
   }
 }

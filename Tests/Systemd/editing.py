@@ -83,4 +83,11 @@ def explains(machine, service):
         expect(line["MESSAGE_ID"] in ours, "stemd.catalog has the message's id", line)
 
 
-CHECKS = [edits, delivers, moves_by_rename, tells_a_life, explains]
+def is_removed_by_its_user(machine, service):
+    """The user removes a result that is not needed any more, folder and all."""
+    machine.run("rm", "--recursive", f"{SPOOL}/outbox/moved", user=USER)
+    left = machine.output("ls", f"{SPOOL}/outbox", user=USER).split()
+    expect("moved" not in left, "it is gone", left)
+
+
+CHECKS = [edits, delivers, moves_by_rename, tells_a_life, explains, is_removed_by_its_user]

@@ -1,7 +1,7 @@
 """What apt makes of the package on a machine that has never seen Swift."""
 
 from checks import expect
-from service import SPOOL, STRANGER, UNIT, USER
+from service import COLLEAGUE, SPOOL, STRANGER, UNIT, USER
 
 PROGRAMS = ["/usr/sbin/stemd", "/usr/sbin/stem-worker", "/usr/bin/stemctl"]
 PAGES = ["stemd.8", "stem-worker.8", "stemctl.1", "stemd.yaml.5", "stemd-sidecar.5"]
@@ -46,9 +46,10 @@ def has_manual(machine, service):
 
 def admits_its_group(machine, service):
     """A member of the group uses inbox, outbox and stemctl; another user sees nothing of it."""
-    machine.run("useradd", "--create-home", USER)
-    machine.run("useradd", "--create-home", STRANGER)
-    machine.run("usermod", "--append", "--groups", "stemd", USER)
+    for user in (USER, COLLEAGUE, STRANGER):
+        machine.run("useradd", "--create-home", user)
+    for user in (USER, COLLEAGUE):
+        machine.run("usermod", "--append", "--groups", "stemd", user)
     machine.run("ls", f"{SPOOL}/inbox", f"{SPOOL}/outbox", user=USER)
     machine.run("stemctl", "status", user=USER)
     for command in (["ls", SPOOL], ["touch", f"{SPOOL}/inbox/x"], ["stemctl", "status"]):
@@ -62,8 +63,22 @@ def admits_its_group(machine, service):
 
 def speaks_in_fields(machine, service):
     """Whatever happened, no process of the service has written a line past the journal's fields."""
-    loose = service.lines("_TRANSPORT=stdout")
-    expect(not loose, "no line of standard output or error", "\n".join(str(line["MESSAGE"]) for line in loose))
+    # What goes past them comes by standard output or error, or by syslog(3).
+    loose = service.lines("_TRANSPORT=stdout", "_TRANSPORT=syslog")
+    expect(not loose, "no line by another way", "\n".join(str(line["MESSAGE"]) for line in loose))
 
 
-CHECKS = [starts_quietly, needs_no_swift, has_manual, admits_its_group]
+def keeps_members_apart(machine, service):
+    """What a member of the group has dropped, another one neither takes away nor replaces."""
+    dropped, other = f"{SPOOL}/inbox/waits.mp4", f"{SPOOL}/inbox/other.mp4"
+    machine.run("sh", "-c", f"umask 002; echo 1 >{dropped}", user=USER)
+    machine.run("sh", "-c", f"echo 2 >{other}", user=COLLEAGUE)
+    for command in (["rm", "--force", dropped], ["mv", dropped, f"{SPOOL}/inbox/mine.mp4"], ["mv", other, dropped]):
+        refused = machine.run(*command, user=COLLEAGUE, check=False)
+        expect(refused.returncode != 0, f"'{' '.join(command)}' is refused", "it is done")
+    expect(machine.path(dropped).read_text() == "1\n", "it is what was dropped", machine.path(dropped).read_text())
+    machine.run("rm", dropped, user=USER)
+    machine.run("rm", other, user=COLLEAGUE)
+
+
+CHECKS = [starts_quietly, needs_no_swift, has_manual, admits_its_group, keeps_members_apart]

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import subprocess
+import time
 
 from checks import expect, expect_match
 from editing import NAME
-from service import UNIT
+from service import CLIP, SPOOL, UNIT, USER
 
 # Seconds from the signal to the end of the daemon, its checkpoints written.
 MOST_SECONDS_TO_STOP = 10
@@ -73,4 +75,28 @@ def stuck_worker_is_replaced(machine, service):
     expect(service.pid() == daemon, "the same daemon", service.pid())
 
 
-CHECKS = [watchdog_restarts, restart_continues, stuck_worker_is_replaced]
+def half_a_clip_is_waited_for(machine, service):
+    """A clip that a user's program is still writing when the daemon starts is taken when that is done, whatever it is doing."""
+    name, half = "slow", len(CLIP.read_bytes()) // 2
+    machine.run("systemctl", "stop", UNIT)
+    machine.path("/srv/slow.mp4").write_bytes(CLIP.read_bytes())
+    script = f"exec 3>{SPOOL}/inbox/{name}.mp4; head -c {half} /srv/slow.mp4 >&3; read go; tail -c +{half + 1} /srv/slow.mp4 >&3"
+    writer = subprocess.Popen(machine.command("sh", "-c", script, user=USER), stdin=subprocess.PIPE)
+    try:
+        written = machine.path(f"{SPOOL}/inbox/{name}.mp4")
+        machine.wait_for("half of the clip is there", lambda: written.exists() and written.stat().st_size == half, 10)
+        machine.run("sh", "-c", f"echo 'prompt: a photo of a cube\nsteps: 2\nframes: 2' >{SPOOL}/inbox/{name}.yaml", user=USER)
+        machine.run("systemctl", "start", UNIT)
+        service.wait_until_active()
+        # A file that nobody writes is taken when it has rested for two seconds.
+        time.sleep(6)
+        expect(service.job(name) is None, "it is not taken yet", service.job(name))
+        writer.communicate(b"go\n", timeout=10)
+    finally:
+        writer.kill()
+    job = service.wait_for_end(name, 120)
+    expect(job["state"] == "done", f"'{name}' is done", job)
+    expect(service.result(name, "source.mp4") == CLIP.read_bytes(), "source.mp4 is the whole clip", "it is not")
+
+
+CHECKS = [watchdog_restarts, restart_continues, stuck_worker_is_replaced, half_a_clip_is_waited_for]

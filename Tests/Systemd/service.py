@@ -13,7 +13,7 @@ UNIT = "stemd.service"
 DROP_INS = "/etc/stemd/stemd.yaml.d"
 FINAL = ("done", "failed", "cancelled")
 # In the group, and not in it.
-USER, STRANGER = "ada", "eve"
+USER, COLLEAGUE, STRANGER = "ada", "bob", "eve"
 # Some ten seconds of work, half of them inversion.
 SETTINGS = {"source_prompt": "a photo of a red metal ball on sand", "prompt": "a photo of a purple metal ball on sand", "steps": 50}
 

@@ -3,7 +3,9 @@
 import json
 
 from checks import expect, expect_match
-from service import DROP_INS, UNIT
+from service import DROP_INS, STRANGER, UNIT
+
+METRICS = "/var/lib/prometheus/node-exporter"
 
 
 def _in_force(machine):
@@ -72,4 +74,23 @@ def wrong_settings_stop_the_start(machine, service):
         service.wait_until_active()
 
 
-CHECKS = [reloads_a_good_file, reload_keeps_the_old, wrong_settings_stop_the_start]
+def writes_metrics(machine, service):
+    """Where the manual's steps open a folder for them, metrics are there for everybody, whole, as long as they are wanted."""
+    machine.run("install", "--directory", "--owner=stemd", "--mode=755", METRICS)
+    service.override("metrics", f"[Service]\nReadWritePaths={METRICS}\n")
+    service.configure("40-metrics", f"metrics_file: {METRICS}/stemd.prom\nmetrics_interval: 1\n")
+    machine.run("systemctl", "restart", UNIT)
+    service.wait_until_active()
+    file = machine.path(f"{METRICS}/stemd.prom")
+    machine.wait_for("the metrics are there", file.exists, 30, lambda: machine.journal("--unit", UNIT))
+    said = machine.output("cat", f"{METRICS}/stemd.prom", user=STRANGER)
+    expect_match(r'^stemd_jobs\{state="done"\} [1-9]', said, "the jobs that were done")
+    service.unconfigure("40-metrics")
+    machine.run("systemctl", "reload", UNIT)
+    machine.wait_for("they are gone when nobody wants them", lambda: not file.exists(), 30)
+    # Whoever made it removes it.
+    machine.run("rm", "--recursive", f"/etc/systemd/system/{UNIT}.d/metrics.conf", METRICS)
+    machine.run("systemctl", "daemon-reload")
+
+
+CHECKS = [reloads_a_good_file, reload_keeps_the_old, wrong_settings_stop_the_start, writes_metrics]

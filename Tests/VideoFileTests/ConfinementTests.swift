@@ -162,6 +162,20 @@ struct ConfinementTests {
     }
   }
 
+  @Test("who silences the word on a call is not taken for one who crashed")
+  func silenced() throws {
+    // Where SIGSYS is blocked, which is among the signals of these bytes, no handler is asked.
+    let signals = String(repeating: "x", count: 8)
+    let lines = ["rt_sigprocmask 0 \(signals) 0 8", "socket 2 1 0"]
+    for (error, agent) in [(try decoding(lines), "decoder"), (try encoding(lines), "encoder")] {
+      #expect(error.kind == .suspicious)
+      #expect(
+        error.problem.hasSuffix(
+          "the \(agent) tried something that a video must not need, a system call that it may not make, and was stopped; the file is suspicious"
+        ), "\(error)")
+    }
+  }
+
   @Test("its limits can be read, and not raised")
   func limits() throws {
     #expect(try decoding(["prlimit64 0 7 0 0"]).problem == "prlimit64: 0;")

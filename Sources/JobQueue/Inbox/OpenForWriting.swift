@@ -51,14 +51,16 @@ struct FilesBeingWritten {
   func contains(_ file: FileStatus) -> Bool { files.contains([file.device, file.inode]) }
 
   /// Looks through /proc.
-  static func now() -> FilesBeingWritten {
+  /// - Parameter folder: where that is mounted.
+  static func now(in folder: String = "/proc") -> FilesBeingWritten {
     var found = FilesBeingWritten()
-    guard let processes = try? FileSystem.names(in: "/proc") else {
-      found.areAllKnown = false
-      return found
-    }
-    for process in processes where process.allSatisfy({ (0x30...0x39).contains($0) }) {
-      found.look(at: "/proc/" + String(decoding: process, as: UTF8.self))
+    let names = (try? FileSystem.names(in: folder)) ?? []
+    let processes = names.filter { $0.allSatisfy { (0x30...0x39).contains($0) } }
+    // There is always a first process. Where it does not show, others may be hidden, too: by
+    // hidepid=, which a unit's ProtectProc= sets.
+    if !processes.contains([0x31]) { found.areAllKnown = false }
+    for process in processes {
+      found.look(at: folder + "/" + String(decoding: process, as: UTF8.self))
     }
     return found
   }

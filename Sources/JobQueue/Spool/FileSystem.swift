@@ -105,16 +105,13 @@ package enum FileSystem {
 
   /// The names in a folder, in no order, without `.` and `..`; bytes, since a name need not be
   /// UTF-8.
-  static func names(in folder: String) throws -> [[UInt8]] {
-    try names(in: folder.utf8CString.map { $0 })
+  package static func names(in folder: String) throws -> [[UInt8]] {
+    guard let stream = opendir(folder) else { throw FileError("list", folder) }
+    defer { closedir(stream) }
+    return names(of: stream)
   }
 
-  private static func names(in folder: [CChar]) throws -> [[UInt8]] {
-    guard let stream = opendir(folder) else {
-      throw FileError(
-        "list", String(decoding: folder.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
-    }
-    defer { closedir(stream) }
+  private static func names(of stream: OpaquePointer) -> [[UInt8]] {
     var names: [[UInt8]] = []
     while let entry = readdir(stream) {
       let name = withUnsafePointer(to: &entry.pointee.d_name) {
@@ -329,23 +326,34 @@ package enum FileSystem {
   }
 
   /// Removes a file or a folder with all that is in it; fine where there is none.
-  static func removeAll(_ path: String) throws { try removeAll(bytes: Array(path.utf8)) }
+  static func removeAll(_ path: String) throws {
+    try removeAll(Array(path.utf8), in: AT_FDCWD, shown: path)
+  }
 
-  // Not through String, which cannot hold every name.
-  private static func removeAll(bytes path: [UInt8]) throws {
-    let cPath = path.map { CChar(bitPattern: $0) } + [0]
-    var raw = stat()
-    guard lstat(cPath, &raw) == 0 else {
+  /// Where others may write, they may put a link in a folder's place at any moment; so folders are
+  /// gone into by their descriptors, and nothing is removed but what was in them.
+  /// - Parameter name: not through String, which cannot hold every name.
+  private static func removeAll(_ name: [UInt8], in folder: Int32, shown: String) throws {
+    let cName = name.map { CChar(bitPattern: $0) } + [0]
+    if unlinkat(folder, cName, 0) == 0 || errno == ENOENT { return }
+    // What a folder says to that; POSIX has another word for it than Linux.
+    guard errno == EISDIR || errno == EPERM else { throw FileError("remove", shown) }
+    let refusal = FileError("remove", shown)
+    let opened = openat(folder, cName, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+    guard opened >= 0 else {
       if errno == ENOENT { return }
-      throw FileError("look at", String(decoding: path, as: UTF8.self))
+      throw errno == ENOTDIR || errno == ELOOP ? refusal : FileError("list", shown)
     }
-    if FileStatus(raw).isFolder {
-      for name in try names(in: cPath) { try removeAll(bytes: path + [0x2f] + name) }
-      if rmdir(cPath) != 0 && errno != ENOENT {
-        throw FileError("remove", String(decoding: path, as: UTF8.self))
-      }
-    } else if unlink(cPath) != 0 && errno != ENOENT {
-      throw FileError("remove", String(decoding: path, as: UTF8.self))
+    guard let stream = fdopendir(opened) else {
+      close(opened)
+      throw FileError("list", shown)
+    }
+    defer { closedir(stream) }
+    for inner in names(of: stream) {
+      try removeAll(inner, in: opened, shown: shown + "/" + String(decoding: inner, as: UTF8.self))
+    }
+    if unlinkat(folder, cName, AT_REMOVEDIR) != 0 && errno != ENOENT {
+      throw FileError("remove", shown)
     }
   }
 

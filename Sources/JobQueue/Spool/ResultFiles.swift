@@ -13,8 +13,7 @@ public struct ResultFile: Codable, Sendable, Equatable {
 extension Spool {
   /// - Throws: `Refusal` where there is no result, or not any more.
   public func resultFiles(of job: Job) throws -> [ResultFile] {
-    let folder = try deliveredFolder(of: job)
-    return try Outbox.finishedFiles(in: folder)
+    try inDeliveredFolder(of: job) { try Outbox.finishedFiles(in: $0) }
   }
 
   /// - Returns: at most `length` bytes from `offset` on, and the file's size.
@@ -22,31 +21,38 @@ extension Spool {
   public func readResult(_ file: String, of job: Job, offset: Int, length: Int) throws -> (
     bytes: Data, size: Int
   ) {
-    let folder = try deliveredFolder(of: job)
-    let missing = Refusal(
-      .notFound, "the result of job \(job.id) has no file '\(displayName(String(file.prefix(80))))'"
-    )
-    guard FileSystem.isPlainName(file) else { throw missing }
-    do {
-      return try FileSystem.readPart(folder + "/" + file, offset: offset, length: length)
-    } catch let error as FileError where error.action == "open" {
-      throw missing
+    try inDeliveredFolder(of: job) { folder in
+      let missing = Refusal(
+        .notFound,
+        "the result of job \(job.id) has no file '\(displayName(String(file.prefix(80))))'"
+      )
+      guard FileSystem.isPlainName(file) else { throw missing }
+      do {
+        return try FileSystem.readPart(folder + "/" + file, offset: offset, length: length)
+      } catch let error as FileError where error.action == "open" {
+        throw missing
+      }
     }
   }
 
-  private func deliveredFolder(of job: Job) throws -> String {
+  /// - Parameter body: gets a path that leads to the folder that was looked at, whatever somebody
+  ///   puts in its place meanwhile.
+  private func inDeliveredFolder<Result>(of job: Job, _ body: (String) throws -> Result) throws
+    -> Result
+  {
     guard let name = job.outboxName else {
       throw Refusal(
         .state, "job \(job.id) is \(job.state.rawValue), and has no result in the outbox yet")
     }
-    let folder = folders.outboxPath + "/" + name
+    let opened = open(
+      folders.outboxPath + "/" + name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+    defer { if opened >= 0 { close(opened) } }
+    let folder = "/proc/self/fd/\(opened)"
     // Another job's result may have taken the name since.
-    guard try FileSystem.status(folder)?.isFolder == true,
-      Outbox.jobID(ofResultFolder: folder) == job.id
-    else {
+    guard opened >= 0, Outbox.jobID(ofResultFolder: folder) == job.id else {
       throw Refusal(
         .notFound, "the folder \(displayName(name)) of job \(job.id) is not in the outbox any more")
     }
-    return folder
+    return try body(folder)
   }
 }

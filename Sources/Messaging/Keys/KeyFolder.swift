@@ -179,20 +179,16 @@ public final class KeyFolder {
         "No key in \(displayName(folder)) is used, because anybody may change the folder: chmod o-w it."
       )
     }
-    guard let stream = opendir(folder) else {
+    let entries: [[UInt8]]
+    do {
+      entries = try FileSystem.names(in: folder)
+    } catch let error as FileError {
       throw MessagingError(
-        "No key in \(displayName(folder)) is used, because the folder cannot be read: \(String(cString: strerror(errno)))."
+        "No key in \(displayName(folder)) is used, because the folder cannot be read: \(String(cString: strerror(error.code)))."
       )
     }
-    defer { closedir(stream) }
     var names: [String] = []
-    while let entry = readdir(stream) {
-      let bytes = withUnsafePointer(to: &entry.pointee.d_name) {
-        $0.withMemoryRebound(to: UInt8.self, capacity: 256) {
-          Array(UnsafeBufferPointer(start: $0, count: strlen($0)))
-        }
-      }
-      if bytes.first == UInt8(ascii: ".") { continue }
+    for bytes in entries where bytes.first != UInt8(ascii: ".") {
       if let name = String(validating: bytes, as: UTF8.self), PeerKey.isName(name) {
         names.append(name)
       } else {
