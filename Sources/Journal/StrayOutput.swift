@@ -11,6 +11,8 @@ public struct StrayOutput {
 
   /// The end of the pipe that is read, for the handler of a crash.
   private static let input = Atomic<Int32>(-1)
+  /// Whether what was read is on its way to the log.
+  private static let isLogging = Atomic(false)
   private static let crashes = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP]
 
   public init() {
@@ -35,9 +37,17 @@ public struct StrayOutput {
       var lines = LineSplitter()
       var buffer = [UInt8](repeating: 0, count: 4096)
       while true {
+        // Whatever is read is first seen to be there, so that it is unread or on its way.
+        var unread = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
+        guard poll(&unread, 1, -1) > 0 else {
+          if errno == EINTR { continue }
+          return
+        }
+        Self.isLogging.store(true, ordering: .sequentiallyConsistent)
         let count = read(input, &buffer, buffer.count)
         guard count > 0 || (count < 0 && errno == EINTR) else { return }
         for line in lines.take(buffer[..<max(0, count)]) { log(line) }
+        Self.isLogging.store(false, ordering: .sequentiallyConsistent)
       }
     }
     thread.name = "stray output"
@@ -57,9 +67,11 @@ public struct StrayOutput {
   /// it does without a handler. Calls nothing that a handler must not.
   private static let awaitLastWords: @convention(c) (Int32) -> Void = { signal in
     var unread = pollfd(fd: input.load(ordering: .acquiring), events: Int16(POLLIN), revents: 0)
-    for _ in 0..<100 where poll(&unread, 1, 0) > 0 { usleep(1000) }
-    // What was read is on its way to the log.
-    usleep(20_000)
+    // Soon, unless the log is held up for good.
+    for _ in 0..<5000
+    where poll(&unread, 1, 0) > 0 || isLogging.load(ordering: .sequentiallyConsistent) {
+      usleep(1000)
+    }
     Glibc.signal(signal, SIG_DFL)
     raise(signal)
   }

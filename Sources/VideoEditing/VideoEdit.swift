@@ -9,7 +9,7 @@ public struct VideoEdit {
   private let editor: (any Editor)?
   private let readsInversion, reconstructs, measures: Bool
   /// Numbers of a trajectory that stay in memory; a longer one goes to the scratch folder.
-  var mostInMemory = 1 << 24
+  var mostInMemory = 1 << 22
 
   /// - Parameter measures: also sample the source prompt from the inverted noise, and decode the
   ///   clip's own latents, to measure what the inversion and the autoencoder kept; where the clip

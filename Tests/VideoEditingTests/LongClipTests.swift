@@ -65,8 +65,8 @@ import Testing
     #expect(short.anchors.isEmpty && short.chunks.count == 1)
     let long = Keyframes((0..<21).map { $0 * 8 + 3 })
     #expect(long.anchors.count == Keyframes.most && Set(long.anchors).isSubset(of: long.frames))
-    #expect(long.chunks.map(\.groups) == [0..<8, 8..<16, 16..<21])
-    #expect(long.chunks.map(\.held) == [0..<9, 7..<17, 15..<21])
+    #expect(long.chunks.map(\.groups) == [0..<6, 6..<12, 12..<18, 18..<21])
+    #expect(long.chunks.map(\.held) == [0..<7, 5..<13, 11..<19, 17..<21])
   }
 
   @Test(

@@ -137,8 +137,9 @@ struct Keyframes {
       return
     }
     anchors = ClipPasses.sample(of: count, count: Self.most).map { frames[$0] }
-    chunks = stride(from: 0, to: count, by: Self.most).map {
-      let groups = $0..<min(count, $0 + Self.most)
+    // No more are held than are where all attend to all.
+    chunks = stride(from: 0, to: count, by: Self.most - 2).map {
+      let groups = $0..<min(count, $0 + Self.most - 2)
       return Chunk(groups: groups, held: max(0, $0 - 1)..<min(count, groups.upperBound + 1))
     }
   }
