@@ -32,7 +32,7 @@ def options():
     add("--programs", type=pathlib.Path, default=REPOSITORY / ".build/release", help="where stemctl is")
     add("--output", type=pathlib.Path, default=REPOSITORY / ".build/quality", help="the folder for the table, the page and the clips")
     add("--inversions", nargs="+", choices=INVERSIONS, default=INVERSIONS)
-    add("--methods", nargs="+", choices=METHODS, default=METHODS)
+    add("--methods", nargs="*", choices=METHODS, default=METHODS)
     add("--only", nargs="+", metavar="NAME", help="only these clips")
     add("--without-source", action="store_true", help="let no method know what the clip shows")
     add("--options", nargs=argparse.REMAINDER, default=[], help="the rest goes to 'stemctl edit', such as --steps 20 --set bases_of=features")

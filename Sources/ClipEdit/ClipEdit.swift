@@ -126,17 +126,21 @@ public struct ClipEdit {
     }
     let edited = try FrameFile(folder: scratchFolder)
     var measures = EditMeasures(clip, truth: truth)
-    try edit.run(
-      clip.pictures, scratchFolder: scratchFolder, memory: work, progress: report
-    ) { output, frames, pictures in
-      try measures.add(output, frames, pictures)
-      guard output == .edited else { return }
-      guard pictures.isFinite else {
-        throw ClipEditError(
-          "the model gave numbers that are not finite: its weights are damaged, or the guidance of \(settings.guidance) is too much for it"
-        )
+    do {
+      try edit.run(
+        clip.pictures, scratchFolder: scratchFolder, memory: work, progress: report
+      ) { output, frames, pictures in
+        try measures.add(output, frames, pictures)
+        guard output == .edited else { return }
+        guard pictures.isFinite else {
+          throw ClipEditError(
+            "the model gave numbers that are not finite: its weights are damaged, or the guidance of \(settings.guidance) is too much for it"
+          )
+        }
+        try pictures.pixels.withUnsafeBytes(edited.append)
       }
-      try pictures.pixels.withUnsafeBytes(edited.append)
+    } catch let error as DurableFileError {
+      throw ClipEditError("what a long clip leaves for later steps: \(error)", mayPass: true)
     }
 
     try report(

@@ -1,6 +1,7 @@
 import EditSettings
 import Foundation
 import Testing
+import VideoFile
 
 @testable import ClipEdit
 
@@ -20,6 +21,15 @@ import Testing
     #expect(error?.description.contains(sentence) == true, "\(error?.description ?? "nothing")")
     #expect(error?.mayPass == false)
     #expect(run.steps == ["decode 0"])
+  }
+
+  @Test("a scratch folder that takes nothing is named, and another attempt may find room")
+  func fullScratchFolder() throws {
+    var run = EditRun(EditRun.larger)
+    run.scratchFolder = "/proc/nowhere"
+    let error = #expect(throws: VideoFileError.self) { try run() }
+    #expect(error?.mayPass == true)
+    #expect("\(error!)".contains("/proc/nowhere"))
   }
 
   @Test("a clip that just fits is edited")

@@ -58,6 +58,8 @@ struct EditRun {
   var settings = Self.settings
   var precision = Precision.full
   var limits = ClipLimits()
+  /// `nil` for the run's own folder.
+  var scratchFolder: String?
   var keeping: EditKeeping
   private(set) var notes: [String] = []
   private(set) var checkpoints: [String] = []
@@ -79,7 +81,8 @@ struct EditRun {
     defer { (self.notes, self.checkpoints, self.steps) = (notes, checkpoints, steps) }
     let edit = try ClipEdit(
       model: TinyWorld.model(precision), settings: settings,
-      video: VideoProcess(program: program("stem-worker")), scratchFolder: folder.url.path)
+      video: VideoProcess(program: program("stem-worker")),
+      scratchFolder: scratchFolder ?? folder.url.path)
     return try edit.run(
       input: TinyWorld.clip, output: folder.path("edited.mp4"), limits: limits, keeping: keeping,
       note: { notes.append($0) }, wantsCheckpoint: wantsCheckpoint,
