@@ -172,11 +172,9 @@ public struct ClipEdit {
     } catch let error as VideoFileError {
       throw limits.refusal(error) ?? error as any Error
     }
-    let atOnce =
-      settings.inversion == .spatialTemporal
-      ? clip.frameCount : min(clip.frameCount, ClipPasses.wholeFrames)
     let needed = model.estimatedBytes(
-      frames: atOnce, height: clip.height, width: clip.width)
+      frames: VideoEdit(model: model, settings: settings).rowsAtOnce(frames: clip.frameCount),
+      height: clip.height, width: clip.width)
     if let refusal = limits.refusal(
       for: (clip.frameCount, clip.width, clip.height), needed: needed)
     {

@@ -52,27 +52,33 @@ public struct StrayOutput {
     }
     thread.name = "stray output"
     thread.start()
-    for signal in Self.crashes where Self.isUnhandled(signal) {
+    for signal in Self.crashes {
+      sigaction(signal, nil, Self.before + Int(signal))
       Glibc.signal(signal, Self.awaitLastWords)
     }
   }
 
-  /// Whether not even the runtime's backtraces wait for it.
-  private static func isUnhandled(_ signal: Int32) -> Bool {
-    var action = sigaction()
-    return sigaction(signal, nil, &action) == 0 && action.__sigaction_handler.sa_handler == nil
-  }
+  /// What handled a signal before, such as the runtime's backtraces, which let no other thread go on.
+  nonisolated(unsafe) private static let before = {
+    let actions = UnsafeMutablePointer<sigaction>.allocate(capacity: 65)
+    actions.initialize(repeating: sigaction(), count: 65)
+    return actions
+  }()
 
   /// Lets the thread that reads come to the end of what is there, and then lets the signal do what
-  /// it does without a handler. Calls nothing that a handler must not.
+  /// it did before. Calls nothing that a handler must not.
   private static let awaitLastWords: @convention(c) (Int32) -> Void = { signal in
     var unread = pollfd(fd: input.load(ordering: .acquiring), events: Int16(POLLIN), revents: 0)
     // Soon, unless the log is held up for good.
-    for _ in 0..<5000
-    where poll(&unread, 1, 0) > 0 || isLogging.load(ordering: .sequentiallyConsistent) {
+    var patience = 5000
+    while patience > 0,
+      poll(&unread, 1, 0) > 0 || isLogging.load(ordering: .sequentiallyConsistent)
+    {
       usleep(1000)
+      patience -= 1
     }
-    Glibc.signal(signal, SIG_DFL)
+    sigaction(signal, before + Int(signal), nil)
+    // It comes when this one is over.
     raise(signal)
   }
 }

@@ -6,6 +6,15 @@ import Tensor
 public final class UNet: Sendable {
   public var inputChannels: Int { configuration.inputChannels }
   public var outputChannels: Int { configuration.outputChannels }
+  /// Whether a stage has attention to the text.
+  public func attends(_ stage: LayerSite.Stage) -> Bool {
+    switch stage {
+    case .down(let level): down.indices.contains(level) && !down[level].attentions.isEmpty
+    case .middle: true
+    case .up(let index): up.indices.contains(index) && !up[index].attentions.isEmpty
+    case .output: false
+    }
+  }
   /// The channels of its levels, from the widest in pixels.
   public var channels: [Int] { configuration.channels }
   /// The channels of its widest level in pixels.

@@ -96,7 +96,7 @@ public struct VideoEdit {
       _ = try Inversion(model).stepCounts(
         steps: settings.steps, inversionSteps: settings.inversionSteps)
       try (settings.editor(for: model) as? FateZero)?.check(
-        source: settings.sourcePrompt, target: settings.prompt, tokenizer: model.tokenizer)
+        source: settings.sourcePrompt, target: settings.prompt, model: model)
       return
     }
     guard settings.method == .text2videoZero else {
@@ -105,6 +105,13 @@ public struct VideoEdit {
       )
     }
     _ = try model.ancestralScheduler.levels(settings.steps)
+  }
+
+  /// Rows of the largest batch that goes through the UNet.
+  public func rowsAtOnce(frames: Int) -> Int {
+    let inversion =
+      settings.inversion == .spatialTemporal ? frames : min(frames, ClipPasses.wholeFrames)
+    return max(inversion, editor?.rowsAtOnce(frames: frames) ?? 0)
   }
 
   /// Scaled latents, (frames, height, width, channels).

@@ -94,7 +94,7 @@ struct SettingsOptions: ParsableArguments {
   var settings: EditSettings { (try? assigned()) ?? plain }
 
   private func assigned() throws -> EditSettings {
-    var settings = try assignments.reduce(plain) { try Sidecar.setting($1, in: $0) }
+    var settings = try Sidecar.setting(assignments, in: plain)
     // A path is one for `edit`, which a sidecar's model is not.
     settings.model = model ?? settings.model
     return settings

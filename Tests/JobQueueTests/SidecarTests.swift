@@ -44,13 +44,7 @@ import Testing
     expected.temperature = 0.05
     expected.basesOf = .features
     expected.options.attentionShare = 0.25
-    expected.options.featureShare = 0
     expected.options.crossAttentionShare = 1
-    expected.options.groupSize = 4
-    expected.options.blending = .linear
-    expected.options.freeU = true
-    expected.options.pull = 50
-    expected.options.imageGuidance = 1.5
     expected.options.emphasis = ["red": 2, "very fast": -0.5]
     expected.options.blendWords = ["car", "road"]
     #expect(
@@ -75,13 +69,7 @@ import Testing
         temperature: 0.05
         bases_of: features
         attention_share: 0.25
-        feature_share: 0
         cross_attention_share: 1
-        group_size: 4
-        blending: linear
-        free_u: true
-        pull: 50
-        image_guidance: 1.5
         emphasis: {red: 2, very fast: -0.5}
         blend_words: [car, road]
         """) == expected)
@@ -92,8 +80,7 @@ import Testing
          "inversion": "spatial-temporal", "steps": 20, "guidance": 3.5, "frames": 8, "size": "512x320",
          "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world",
          "precision": "mixed", "inversion_steps": 40, "temperature": 0.05, "bases_of": "features",
-         "attention_share": 0.25, "feature_share": 0, "cross_attention_share": 1, "group_size": 4,
-         "blending": "linear", "free_u": true, "pull": 50, "image_guidance": 1.5,
+         "attention_share": 0.25, "cross_attention_share": 1,
          "emphasis": {"red": 2, "very fast": -0.5}, "blend_words": ["car", "road"]}
         """, "json") == expected)
     #expect(try settings("prompt: x") == EditSettings(prompt: "x"))
@@ -120,12 +107,31 @@ import Testing
       try settings("prompt: x\nmethod: fatezero\nblend_words: ball").options.blendWords == ["ball"])
   }
 
-  @Test("what is for words is refused where the method knows none")
-  func wordsOfOtherMethods() {
+  @Test("each method takes its own keys, and refuses the others'")
+  func keysOfMethods() throws {
+    let tokenFlow = try settings(
+      "prompt: x\nfeature_share: 0\ngroup_size: 4\nblending: linear\nfree_u: true"
+    ).options
+    #expect((tokenFlow.featureShare, tokenFlow.groupSize) == (0, 4))
+    #expect(tokenFlow.blending == .linear && tokenFlow.freeU)
+    #expect(try settings("prompt: x\nmethod: pix2video\npull: 50").options.pull == 50)
+    #expect(
+      try settings("prompt: x\nmethod: text2video-zero\nimage_guidance: 1.5").options.imageGuidance
+        == 1.5)
     #expect(
       error("prompt: x\nblend_words: ball")
-        == "'blend_words' is for the method fatezero; tokenflow knows no words")
-    #expect(error("prompt: x\nemphasis: {x: 2}\nmethod: pix2video").hasPrefix("'emphasis' is for"))
+        == "'blend_words' is for fatezero; tokenflow has no use for it")
+    for (method, keys) in [
+      ("tokenflow", ["cross_attention_share: 0", "emphasis: {x: 2}", "pull: 5"]),
+      ("fatezero", ["feature_share: 1", "group_size: 4", "blending: authors", "free_u: true"]),
+      ("pix2video", ["attention_share: 1", "image_guidance: 2"]),
+      ("reconstruct", ["attention_share: 1"]),
+    ] {
+      for key in keys {
+        let message = error("prompt: x\nmethod: \(method)\n\(key)")
+        #expect(message.hasSuffix("\(method) has no use for it"), "\(message)")
+      }
+    }
   }
 
   @Test("settings go through JSON and come back the same")
@@ -144,8 +150,12 @@ import Testing
     let plain = EditSettings(prompt: "x", method: .fatezero)
     var expected = plain
     expected.options.blendWords = ["a", "b"]
-    #expect(try Sidecar.setting("blend_words=[a, b]", in: plain) == expected)
-    #expect(try Sidecar.setting("prompt=a=b", in: plain).prompt == "a=b")
+    #expect(try Sidecar.setting(["blend_words=[a, b]"], in: plain) == expected)
+    #expect(try Sidecar.setting(["prompt=a=b"], in: plain).prompt == "a=b")
+    // In any order.
+    let fine = try Sidecar.setting(
+      ["inversion_steps=60", "pull=3", "steps=20", "method=pix2video"], in: plain)
+    #expect((fine.inversionSteps, fine.steps) == (60, 20))
     for (assignment, sentence) in [
       ("steps", "is no KEY=VALUE"), ("stepz=3", "did you mean 'steps'?"),
       ("steps=many", "'steps' takes a whole number"), ("priority=3", "unknown key"),
@@ -153,7 +163,7 @@ import Testing
       ("prompt={", "not YAML"),
     ] {
       let error = #expect(throws: SidecarError.self) {
-        try Sidecar.setting(assignment, in: plain)
+        try Sidecar.setting([assignment], in: plain)
       }
       #expect("\(error!)".contains(sentence), "\(error!)")
     }

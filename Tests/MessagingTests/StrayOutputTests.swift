@@ -20,7 +20,8 @@ import Testing
     let lines = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
       .split(separator: "\n")
     process.waitUntilExit()
-    #expect(process.terminationReason == .uncaughtSignal)
+    #expect(
+      process.terminationReason == .uncaughtSignal, "status \(process.terminationStatus)")
     #expect(output.fileHandleForReading.readDataToEndOfFile().isEmpty)
     #expect(
       lines.first?.hasSuffix("notice last-words: a library's chatter [job j1]") == true, "\(lines)")

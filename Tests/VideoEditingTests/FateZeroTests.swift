@@ -305,12 +305,14 @@ extension Prompts {
 
   @Test("a word that its prompt has not is named")
   func missingWords() throws {
-    let tokenizer = try TinyWorld.model.get().tokenizer
-    func message(_ change: (inout FateZero) -> Void) -> String? {
+    let model = try TinyWorld.model.get()
+    func message(source: String = "a red Ball, on sand", _ change: (inout FateZero) -> Void)
+      -> String?
+    {
       var editor = FateZero()
       change(&editor)
       do {
-        try editor.check(source: "a red Ball, on sand", target: "a cube", tokenizer: tokenizer)
+        try editor.check(source: source, target: "a cube", model: model)
         return nil
       } catch { return "\(error)" }
     }
@@ -320,6 +322,11 @@ extension Prompts {
       message { $0.blendWords = ["red cube"] }?.contains("source prompt has no word 'cube'") == true
     )
     #expect(message { $0.emphasis = ["ball": 2] }?.contains("prompt has no word 'ball'") == true)
+    let long = String(repeating: "a red cube on sand and ", count: 12) + "a ball"
+    #expect(
+      message(source: long) { $0.blendWords = ["ball"] }?.contains(
+        "lies beyond what this model reads")
+        == true)
   }
 
   private static func error(of ours: Tensor, to theirs: Tensor) -> Double {

@@ -21,14 +21,19 @@ public enum SettingsLimits {
         "'inversion_steps' takes a multiple of the \(settings.steps) 'steps', not \(inversionSteps)"
       )
     }
-    if settings.method != .fatezero {
-      for (key, isSet) in [
-        ("emphasis", !settings.options.emphasis.isEmpty),
-        ("blend_words", !settings.options.blendWords.isEmpty),
-      ] where isSet {
-        throw SidecarError(
-          "'\(key)' is for the method fatezero; \(settings.method.rawValue) knows no words")
-      }
+    try checkMethod(of: settings)
+  }
+
+  /// What the method does not know is not left unsaid.
+  private static func checkMethod(of settings: EditSettings) throws {
+    let plain = SidecarRequest(settings: EditSettings(prompt: ""))
+    for key in SidecarKey.all {
+      guard let methods = key.methods, !methods.contains(settings.method),
+        key.field(SidecarRequest(settings: settings)) != key.field(plain)
+      else { continue }
+      let names = methods.map(\.rawValue).joined(separator: " and ")
+      throw SidecarError(
+        "'\(key.name)' is for \(names); \(settings.method.rawValue) has no use for it")
     }
   }
 

@@ -36,23 +36,25 @@ public enum Sidecar {
     return try checked(request(ofFields: fields)).settings
   }
 
-  /// Settings with one of them changed.
-  /// - Parameter assignment: `KEY=VALUE`, the value as YAML has it.
+  /// Settings with some of them changed.
+  /// - Parameter assignments: `KEY=VALUE` each, the value as YAML has it; the later ones count.
   /// - Throws: `SidecarError`
-  public static func setting(_ assignment: String, in settings: EditSettings) throws
+  public static func setting(_ assignments: [String], in settings: EditSettings) throws
     -> EditSettings
   {
-    guard let equals = assignment.firstIndex(of: "=") else {
-      throw SidecarError("'\(displayName(assignment))' is no KEY=VALUE")
-    }
-    let (name, value) = (assignment[..<equals], assignment[assignment.index(after: equals)...])
-    guard let key = SidecarKey.named(String(name)), key.name != SidecarKey.priority.name else {
-      throw SidecarKey.unknown(String(name))
-    }
     var request = SidecarRequest(settings: settings)
-    let values = try yamlMapping("\(name): \(value)")
-    guard let value = values.first?.value, values.count == 1, key.set(value, &request) else {
-      throw key.refused(values.first?.value.shown ?? "nothing")
+    for assignment in assignments {
+      guard let equals = assignment.firstIndex(of: "=") else {
+        throw SidecarError("'\(displayName(assignment))' is no KEY=VALUE")
+      }
+      let (name, value) = (assignment[..<equals], assignment[assignment.index(after: equals)...])
+      guard let key = SidecarKey.named(String(name)), key.name != SidecarKey.priority.name else {
+        throw SidecarKey.unknown(String(name))
+      }
+      let values = try yamlMapping("\(name): \(value)")
+      guard let value = values.first?.value, values.count == 1, key.set(value, &request) else {
+        throw key.refused(values.first?.value.shown ?? "nothing")
+      }
     }
     return try checked(request).settings
   }

@@ -7,6 +7,8 @@ struct SidecarKey: Sendable {
   let takes: String
   /// Whether it has no default.
   let isRequired: Bool
+  /// The methods of editing that know it; `nil` for all.
+  let methods: [EditingMethod]?
   /// - Returns: whether it takes the value.
   let set: @Sendable (SidecarValue, inout SidecarRequest) -> Bool
   /// The value as JSON; `nil` where the setting has none.
@@ -14,28 +16,31 @@ struct SidecarKey: Sendable {
 
   private init<Value: Sendable>(
     _ name: String, _ path: WritableKeyPath<SidecarRequest, Value> & Sendable,
-    _ kind: SidecarKind<Value>, isRequired: Bool = false
+    _ kind: SidecarKind<Value>, isRequired: Bool = false, for methods: EditingMethod...
   ) {
     self.init(
-      name, path, takes: kind.takes, read: kind.read, write: kind.write, isRequired: isRequired)
+      name, path, takes: kind.takes, read: kind.read, write: kind.write, isRequired: isRequired,
+      methods)
   }
 
   /// One that may have no value.
   private init<Value: Sendable>(
     _ name: String, _ path: WritableKeyPath<SidecarRequest, Value?> & Sendable,
-    _ kind: SidecarKind<Value>
+    _ kind: SidecarKind<Value>, for methods: EditingMethod...
   ) {
     self.init(
       name, path, takes: kind.takes, read: { kind.read($0).map(Optional.some) },
-      write: { $0.map(kind.write) }, isRequired: false)
+      write: { $0.map(kind.write) }, isRequired: false, methods)
   }
 
   private init<Stored>(
     _ name: String, _ path: WritableKeyPath<SidecarRequest, Stored> & Sendable, takes: String,
     read: @escaping @Sendable (SidecarValue) -> Stored?,
-    write: @escaping @Sendable (Stored) -> JSONValue?, isRequired: Bool
+    write: @escaping @Sendable (Stored) -> JSONValue?, isRequired: Bool,
+    _ methods: [EditingMethod]
   ) {
     (self.name, self.takes, self.isRequired) = (name, takes, isRequired)
+    self.methods = methods.isEmpty ? nil : methods
     set = { value, request in
       guard let value = read(value) else { return false }
       request[keyPath: path] = value
@@ -81,16 +86,21 @@ extension SidecarKey {
     Self("iterations", \.settings.iterations, .whole(1...1000)),
     Self("temperature", \.settings.temperature, .number(0.0001...1000)),
     Self("bases_of", \.settings.basesOf, .choice),
-    Self("attention_share", \.settings.options.attentionShare, .number(0...1)),
-    Self("feature_share", \.settings.options.featureShare, .number(0...1)),
-    Self("cross_attention_share", \.settings.options.crossAttentionShare, .number(0...1)),
-    Self("group_size", \.settings.options.groupSize, .whole(1...64)),
-    Self("blending", \.settings.options.blending, .choice),
-    Self("free_u", \.settings.options.freeU, .flag),
-    Self("pull", \.settings.options.pull, .number(0...1000)),
-    Self("image_guidance", \.settings.options.imageGuidance, .number(0...100)),
-    Self("emphasis", \.settings.options.emphasis, .factors),
-    Self("blend_words", \.settings.options.blendWords, .words),
+    Self(
+      "attention_share", \.settings.options.attentionShare, .number(0...1), for: .tokenflow,
+      .fatezero),
+    Self("feature_share", \.settings.options.featureShare, .number(0...1), for: .tokenflow),
+    Self(
+      "cross_attention_share", \.settings.options.crossAttentionShare, .number(0...1),
+      for: .fatezero),
+    Self("group_size", \.settings.options.groupSize, .whole(1...64), for: .tokenflow),
+    Self("blending", \.settings.options.blending, .choice, for: .tokenflow),
+    Self("free_u", \.settings.options.freeU, .flag, for: .tokenflow),
+    Self("pull", \.settings.options.pull, .number(0...1000), for: .pix2video),
+    Self(
+      "image_guidance", \.settings.options.imageGuidance, .number(0...100), for: .text2videoZero),
+    Self("emphasis", \.settings.options.emphasis, .factors, for: .fatezero),
+    Self("blend_words", \.settings.options.blendWords, .words, for: .fatezero),
     Self("model", \.settings.model, .name),
     Self("precision", \.settings.precision, .choice),
     priority,

@@ -10,6 +10,9 @@ public protocol Editor {
   /// What a step costs, in passes of one frame through the UNet.
   func passesPerStep(frames: Int) -> Double
 
+  /// Rows of the largest batch that goes through the UNet, for a clip of so many frames.
+  func rowsAtOnce(frames: Int) -> Int
+
   /// Whether the clip has to be inverted; the trajectory of one that was not has only the clip.
   var readsInversion: Bool { get }
 

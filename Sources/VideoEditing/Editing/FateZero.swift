@@ -39,14 +39,23 @@ public struct FateZero: Editor {
     blendWords = settings.options.blendWords
   }
 
+  /// One stream at a time.
+  public func rowsAtOnce(frames: Int) -> Int { min(frames, ClipPasses.wholeFrames) }
+
   public func passesPerStep(frames: Int) -> Double {
     (2 + max(selfShare, crossShare)) * Double(frames)
   }
 
-  /// - Throws: `ModelError` where a prompt has none of the words that are named of it.
-  public func check(source: String, target: String, tokenizer: CLIPTokenizer) throws {
-    let words = FateZeroWords(source: source, target: target, tokenizer: tokenizer)
+  /// - Throws: `ModelError` where a prompt has none of the words that are named of it, or the model
+  ///   none of the layers that show where they are.
+  public func check(source: String, target: String, model: StableDiffusionModel) throws {
+    let words = FateZeroWords(source: source, target: target, tokenizer: model.tokenizer)
     _ = try (alignment(words), blended(words))
+    guard blendWords.isEmpty || BlendMask.canRead(model.unet) else {
+      throw ModelError(
+        "fatezero: this model's UNet has not the four levels of Stable Diffusion's, where the places of words are read: leave 'blend_words' away"
+      )
+    }
   }
 
   /// - Throws: `ModelError` where a prompt has none of the words that are named of it.
@@ -73,8 +82,7 @@ public struct FateZero: Editor {
         model: model, prompts: clip.prompts, timestep: timestep, fusion: fusion,
         guidance: guidance,
         networks: (0..<3).map { _ in FateZeroNetwork(leastChannels: least, stem: clip.stem) })
-      // What the inversion gave to the UNet at this time step: the latents before it moved them.
-      let source = next == nil ? trajectory.clean : trajectory.latents[step + 1]
+      let source = trajectory.inputLatents(step)
       latents = model.scheduler.move(
         latents, output: try walk.output(latents, source: source),
         from: model.scheduler.alphaCumprod(timestep), to: model.scheduler.alphaCumprod(next))

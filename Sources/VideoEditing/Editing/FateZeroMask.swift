@@ -12,7 +12,14 @@ struct BlendMask {
 
   /// The layers whose maps are read: a quarter of the latents' resolution, which is where the
   /// authors' lists point at 512².
-  static func reads(_ site: LayerSite) -> Bool { site.stage == .down(2) || site.stage == .up(1) }
+  static func reads(_ site: LayerSite) -> Bool { stages.contains(site.stage) }
+
+  /// Whether these layers are there, and of one resolution.
+  static func canRead(_ unet: UNet) -> Bool {
+    unet.channels.count == 4 && stages.allSatisfy(unet.attends)
+  }
+
+  private static let stages = [LayerSite.Stage.down(2), .up(1)]
 
   /// - Parameters:
   ///   - attention: attention to the words, (frames, n, channels), the same in all channels of a

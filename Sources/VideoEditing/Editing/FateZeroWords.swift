@@ -46,7 +46,13 @@ struct FateZeroWords {
     -> [Range<Int>]
   {
     try wanted.split(whereSeparator: \.isWhitespace).flatMap { word in
-      let found = words.filter { bare($0.text) == bare(String(word)) }.map(\.positions)
+      let named = words.filter { bare($0.text) == bare(String(word)) }.map(\.positions)
+      let found = named.filter { !$0.isEmpty }
+      guard found.count > 0 || named.isEmpty else {
+        throw ModelError(
+          "fatezero: the word '\(word)' of the \(prompt) lies beyond what this model reads: shorten the \(prompt)"
+        )
+      }
       guard !found.isEmpty else {
         throw ModelError(
           "fatezero: the \(prompt) has no word '\(word)'; name one of its words, or none")

@@ -42,6 +42,8 @@ public struct Pix2Video: Editor {
     pull = settings.options.pull ?? pull
   }
 
+  public func rowsAtOnce(frames: Int) -> Int { 2 }
+
   public func passesPerStep(frames: Int) -> Double { 2 * Double(frames) }
 
   public func edit(

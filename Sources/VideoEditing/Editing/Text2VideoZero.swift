@@ -16,6 +16,8 @@ public struct Text2VideoZero: Editor {
 
   public init(guidance: Double = 7.5) { self.guidance = guidance }
 
+  public func rowsAtOnce(frames: Int) -> Int { 2 * min(frames, groupSize) }
+
   public func passesPerStep(frames: Int) -> Double { 2 * Double(frames) }
 
   public func edit(

@@ -40,6 +40,10 @@ public struct TokenFlow: Editor {
     usesFreeU = settings.options.freeU
   }
 
+  public func rowsAtOnce(frames: Int) -> Int {
+    3 * max(min(frames, groupSize), min(groups(of: frames).count, Keyframes.most))
+  }
+
   public func passesPerStep(frames: Int) -> Double {
     let keyframes = Keyframes(Array(0..<groups(of: frames).count))
     return 3

@@ -31,6 +31,8 @@ public struct VideoInstructPix2Pix: Editor {
 
   public var readsInversion: Bool { false }
 
+  public func rowsAtOnce(frames: Int) -> Int { 3 * min(frames, groupSize) }
+
   public func passesPerStep(frames: Int) -> Double { 3 * Double(frames) }
 
   public func edit(

@@ -9,12 +9,22 @@ public struct Trajectory: Sendable {
   public let latents: [Tensor]
   /// The clip itself, from which the inversion set out.
   public let clean: Tensor
+  /// Whether the inversion took several steps from level to level.
+  let isFine: Bool
 
-  public init(timesteps: [Int], latents: [Tensor], clean: Tensor) {
+  public init(timesteps: [Int], latents: [Tensor], clean: Tensor, isFine: Bool = false) {
     precondition(
       timesteps.count == latents.count, "\(latents.count) latents for \(timesteps.count) time steps"
     )
-    (self.timesteps, self.latents, self.clean) = (timesteps, latents, clean)
+    (self.timesteps, self.latents) = (timesteps, latents)
+    (self.clean, self.isFine) = (clean, isFine)
+  }
+
+  /// What the inversion gave to the UNet at a time step: the latents before it moved them to that
+  /// level. Of finer steps these are not kept; the level's own are next to them.
+  func inputLatents(_ step: Int) -> Tensor {
+    if isFine { return latents[step] }
+    return step + 1 < latents.count ? latents[step + 1] : clean
   }
 
   /// The clip as noise: where sampling starts.
@@ -75,7 +85,8 @@ public struct Inversion {
       if isLevel { passed.append(kept) }
     }
     return Trajectory(
-      timesteps: try scheduler.timesteps(steps), latents: passed.reversed(), clean: start)
+      timesteps: try scheduler.timesteps(steps), latents: passed.reversed(), clean: start,
+      isFine: timesteps.count > steps)
   }
 
   /// How many steps an inversion takes to a level of the trajectory: to none, to the cleanest, …
