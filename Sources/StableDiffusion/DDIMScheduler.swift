@@ -125,4 +125,12 @@ public struct DDIMScheduler: Sendable {
         Float(nextNoise * signal - nextSignal * noise))
     }
   }
+
+  /// The move of one step of sampling: to the next noise level of a table of time steps, or after
+  /// its last one to the clean end.
+  public func step(_ latents: Tensor, output: Tensor, _ step: Int, of timesteps: [Int]) -> Tensor {
+    let next = step + 1 < timesteps.count ? timesteps[step + 1] : nil
+    return move(
+      latents, output: output, from: alphaCumprod(timesteps[step]), to: alphaCumprod(next))
+  }
 }

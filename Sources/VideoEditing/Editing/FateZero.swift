@@ -72,7 +72,6 @@ public struct FateZero: Editor {
     let least = leastChannels ?? model.unet.firstChannels + 1
     var latents = resumption?.latents ?? trajectory.inverted
     for (step, timestep) in timesteps.enumerated().dropFirst(resumption?.steps ?? 0) {
-      let next = step + 1 < timesteps.count ? timesteps[step + 1] : nil
       let fusion = FateZeroFusion(
         fusesSelf: step < Int(Double(timesteps.count) * selfShare),
         // The authors' table of steps has one more row.
@@ -82,10 +81,9 @@ public struct FateZero: Editor {
         model: model, prompts: clip.prompts, timestep: timestep, fusion: fusion,
         guidance: guidance,
         networks: (0..<3).map { _ in FateZeroNetwork(leastChannels: least, stem: clip.stem) })
-      let source = trajectory.inputLatents(step)
-      latents = model.scheduler.move(
-        latents, output: try walk.output(latents, source: source),
-        from: model.scheduler.alphaCumprod(timestep), to: model.scheduler.alphaCumprod(next))
+      latents = model.scheduler.step(
+        latents, output: try walk.output(latents, source: trajectory.inputLatents(step)), step,
+        of: timesteps)
       try afterStep(step + 1, latents)
     }
     return latents

@@ -55,9 +55,6 @@ public struct Pix2Video: Editor {
     let processor = Pix2VideoProcessor()
     var latents = resumption?.latents ?? clip.trajectory.inverted
     for (step, timestep) in timesteps.enumerated().dropFirst(resumption?.steps ?? 0) {
-      let noise = model.scheduler.alphaCumprod(timestep)
-      let next = model.scheduler.alphaCumprod(
-        step + 1 < timesteps.count ? timesteps[step + 1] : nil)
       let isPulled = step <= Int(Double(timesteps.count) * pullShare)
       var moved: [Tensor] = []
       var previousClean: Tensor?
@@ -68,10 +65,11 @@ public struct Pix2Video: Editor {
           current.repeated(2), timestep: timestep, context: context, processor: processor)
         processor.endFrame()
         let output = predicted.rows(0..<1).guided(to: predicted.rows(1..<2), by: guidance)
-        var after = model.scheduler.move(current, output: output, from: noise, to: next)
+        var after = model.scheduler.step(current, output: output, step, of: timesteps)
         if isPulled {
           // A move to where there is no noise.
-          let clean = model.scheduler.move(current, output: output, from: noise, to: 1)
+          let clean = model.scheduler.move(
+            current, output: output, from: model.scheduler.alphaCumprod(timestep), to: 1)
           if let previousClean {
             let rate = Float(2 * pull / Self.authorsLatents)
             after = after.blended(1, with: clean - previousClean, -rate)

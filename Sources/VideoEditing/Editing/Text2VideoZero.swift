@@ -42,7 +42,6 @@ public struct Text2VideoZero: Editor {
     with model: StableDiffusionModel
   ) throws -> Tensor {
     let processor = CrossFrameAttention(streams: 2)
-    let next = step + 1 < timesteps.count ? timesteps[step + 1] : nil
     return Tensor.concatenated(
       try frameGroups(of: latents.shape[0], size: groupSize).map { frames in
         let current = latents.rows(frames)
@@ -51,9 +50,7 @@ public struct Text2VideoZero: Editor {
           current.repeated(2), timestep: timesteps[step], context: context, processor: processor)
         let output = predicted.rows(0..<frames.count).guided(
           to: predicted.rows(frames.count..<2 * frames.count), by: guidance)
-        return model.scheduler.move(
-          current, output: output, from: model.scheduler.alphaCumprod(timesteps[step]),
-          to: model.scheduler.alphaCumprod(next))
+        return model.scheduler.step(current, output: output, step, of: timesteps)
       })
   }
 }

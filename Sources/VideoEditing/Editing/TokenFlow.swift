@@ -76,7 +76,6 @@ public struct TokenFlow: Editor {
       processor.injectsFeatures = step < Int(Double(timesteps.count) * featureShare)
       let keyframes = Keyframes(groups.enumerated().map { drawn(step, $0, $1) })
       if !keyframes.anchors.isEmpty { _ = try output(.anchors, keyframes.anchors) }
-      let next = step + 1 < timesteps.count ? timesteps[step + 1] : nil
       var moved: [Tensor] = []
       for chunk in keyframes.chunks {
         let held = keyframes.frames[chunk.held]
@@ -89,9 +88,9 @@ public struct TokenFlow: Editor {
           let unconditional = predicted.rows(frames.count..<2 * frames.count)
           let conditional = predicted.rows(2 * frames.count..<3 * frames.count)
           moved.append(
-            model.scheduler.move(
+            model.scheduler.step(
               latents.rows(frames), output: unconditional.guided(to: conditional, by: guidance),
-              from: model.scheduler.alphaCumprod(timestep), to: model.scheduler.alphaCumprod(next)))
+              step, of: timesteps))
         }
       }
       latents = Tensor.concatenated(moved)

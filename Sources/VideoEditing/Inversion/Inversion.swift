@@ -127,10 +127,7 @@ public struct Inversion {
     for (index, timestep) in timesteps.enumerated().dropFirst(resumption?.steps ?? 0) {
       let output = try unet.overClip(
         latents, timestep: timestep, context: context, processor: processor)
-      let next = index + 1 < timesteps.count ? timesteps[index + 1] : nil
-      latents = scheduler.move(
-        latents, output: output, from: scheduler.alphaCumprod(timestep),
-        to: scheduler.alphaCumprod(next))
+      latents = scheduler.step(latents, output: output, index, of: timesteps)
       try afterStep(index + 1, latents)
     }
     return latents
