@@ -95,7 +95,7 @@ public struct VideoEdit {
     guard model.takesInstructions else {
       _ = try Inversion(model).stepCounts(
         steps: settings.steps, inversionSteps: settings.inversionSteps)
-      try (settings.editor(for: model) as? FateZero)?.check(
+      try settings.editor(for: model)?.check(
         source: settings.sourcePrompt, target: settings.prompt, model: model)
       return
     }

@@ -16,6 +16,9 @@ public protocol Editor {
   /// Whether the clip has to be inverted; the trajectory of one that was not has only the clip.
   var readsInversion: Bool { get }
 
+  /// - Throws: `ModelError` where the prompts or the model have not what the editor was told of.
+  func check(source: String, target: String, model: StableDiffusionModel) throws
+
   /// - Parameters:
   ///   - resumption: where an interrupted edit goes on; latents are all that an editor carries from
   ///     one step to the next.
@@ -30,6 +33,8 @@ public protocol Editor {
 
 extension Editor {
   public var readsInversion: Bool { true }
+
+  public func check(source: String, target: String, model: StableDiffusionModel) throws {}
 }
 
 /// A clip as noise, the way there, and what is said about it.
