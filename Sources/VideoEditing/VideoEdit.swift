@@ -60,19 +60,25 @@ public struct VideoEdit {
       let walk = EditWalk(plan: plan, memory: memory, progress: progress)
 
       let prompts = Prompts(settings, model: model)
-      let stem = settings.inversion == .stem ? STEMAttention(settings) : nil
+      let processor: any ClipProcessor =
+        switch settings.inversion {
+        case .ddim: PlainProcessor()
+        case .spatialTemporal: SpatialTemporalAttention()
+        case .stem: STEMAttention(settings)
+        }
       let start = try latents(of: source, walk)
       let inverted =
         readsInversion
         ? try inverted(
-          start, context: prompts.source.context, stem, inversionSteps, scratchFolder, walk)
+          start, context: prompts.source.context, by: processor, inversionSteps, scratchFolder, walk
+        )
         : (trajectory: Trajectory(timesteps: [], latents: [], clean: start), reconstructed: nil)
       let edited = try editor.map {
         try latents(
           editedBy: $0,
           InvertedClip(
-            trajectory: inverted.trajectory, prompts: prompts, inversion: settings.inversion,
-            stem: stem, seed: settings.seed), walk)
+            trajectory: inverted.trajectory, prompts: prompts, stem: processor as? STEMAttention,
+            seed: settings.seed), walk)
       }
       if let latents = inverted.reconstructed {
         try decode(latents, .reconstructedPictures, walk) { frames, pictures in
@@ -160,15 +166,9 @@ public struct VideoEdit {
 
   /// - Parameter inversionSteps: steps to each level of the trajectory.
   private func inverted(
-    _ start: Tensor, context: Tensor, _ stem: STEMAttention?, _ inversionSteps: [Int],
+    _ start: Tensor, context: Tensor, by processor: any ClipProcessor, _ inversionSteps: [Int],
     _ scratchFolder: String?, _ walk: EditWalk
   ) throws -> (trajectory: Trajectory, reconstructed: Tensor?) {
-    let processor: any ClipProcessor =
-      switch settings.inversion {
-      case .ddim: PlainProcessor()
-      case .spatialTemporal: SpatialTemporalAttention()
-      case .stem: stem ?? STEMAttention(settings)
-      }
     let inversion = Inversion(model)
     let scratch = try scratchFolder.flatMap { folder in
       start.count * settings.steps > mostInMemory ? try ScratchFile(folder: folder) : nil

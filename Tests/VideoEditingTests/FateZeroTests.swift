@@ -192,7 +192,7 @@ extension Prompts {
   ) throws -> InvertedClip {
     InvertedClip(
       trajectory: try trajectory(frames: frames, steps: steps, pairs: pairs),
-      prompts: try Prompts(source, "", target), inversion: stem ? .stem : .ddim,
+      prompts: try Prompts(source, "", target),
       stem: stem ? self.stem : nil)
   }
 

@@ -42,17 +42,15 @@ public struct InvertedClip {
   /// Its steps are the edit's.
   public let trajectory: Trajectory
   public let prompts: Prompts
-  public let inversion: InversionMethod
   /// What inverted the clip, where that was STEM.
   public let stem: STEMAttention?
   public let seed: UInt64
 
   public init(
-    trajectory: Trajectory, prompts: Prompts, inversion: InversionMethod = .ddim,
-    stem: STEMAttention? = nil, seed: UInt64 = 0
+    trajectory: Trajectory, prompts: Prompts, stem: STEMAttention? = nil, seed: UInt64 = 0
   ) {
     (self.trajectory, self.prompts) = (trajectory, prompts)
-    (self.inversion, self.stem, self.seed) = (inversion, stem, seed)
+    (self.stem, self.seed) = (stem, seed)
   }
 }
 
