@@ -26,7 +26,6 @@ final class KeptWork: EditMemory {
   /// Parts to be removed once a manifest without them is on the disk.
   private var dropped: Set<String> = []
   private var pending: [EditSeries: EditStates] = [:]
-  private var pendingNumbers = 0
   /// Numbers of a long clip that do not wait for the interval to pass.
   private static let mostPending = 1 << 24
   private var written = ContinuousClock.now
@@ -106,13 +105,12 @@ final class KeptWork: EditMemory {
     }
     guard let folder else { return }
     pending[series, default: EditStates()].add(state, series, index)
-    pendingNumbers += state.values.reduce(0) { $0 + $1.count }
     guard
       (ContinuousClock.now - written) / .seconds(1) >= keeping.interval || wantsCheckpoint()
-        || pendingNumbers > Self.mostPending
+        || pending.values.reduce(0) { $0 + $1.count } > Self.mostPending
     else { return }
     write(to: folder, at: progress)
-    (written, pendingNumbers) = (.now, 0)
+    written = .now
   }
 
   // MARK: The checkpoint
