@@ -141,9 +141,9 @@ struct Keyframes {
     }
     anchors = ClipPasses.sample(of: count, count: Self.most).map { frames[$0] }
     // No more are held than are where all attend to all.
-    chunks = stride(from: 0, to: count, by: Self.most - 2).map {
-      let groups = $0..<min(count, $0 + Self.most - 2)
-      return Chunk(groups: groups, held: max(0, $0 - 1)..<min(count, groups.upperBound + 1))
+    chunks = frameGroups(of: count, size: Self.most - 2).map { groups in
+      Chunk(
+        groups: groups, held: max(0, groups.lowerBound - 1)..<min(count, groups.upperBound + 1))
     }
   }
 }

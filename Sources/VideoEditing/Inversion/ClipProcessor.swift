@@ -58,9 +58,8 @@ public enum ClipPasses {
     let sample = reach == .sample ? sample(of: frames) : []
     let others = Array(Set(0..<frames).subtracting(sample)).sorted()
     var parts = sample.isEmpty ? [] : [try output(.sample, sample)]
-    for first in stride(from: 0, to: others.count, by: groupFrames) {
-      parts.append(
-        try output(.group, Array(others[first..<min(others.count, first + groupFrames)])))
+    for group in frameGroups(of: others.count, size: groupFrames) {
+      parts.append(try output(.group, Array(others[group])))
     }
     var places = [Int](repeating: 0, count: frames)
     for (place, frame) in (sample + others).enumerated() { places[frame] = place }
