@@ -79,7 +79,7 @@ struct SettingsOptions: ParsableArguments {
     try require(1...65536, bases, "--bases")
     try require(1...1000, iterations, "--iterations")
     do { _ = try assigned() } catch let error as SidecarError {
-      throw ValidationError("--set: \(error).")
+      throw ValidationError("\(error).")
     }
   }
 

@@ -41,9 +41,9 @@ import Testing
       (["--seed=-1"], "The value '-1' is invalid for '--seed <seed>'"),
       (["--method", "magic"], "one of 'reconstruct'"),
       (
-        ["--set", "group_size=0"], "--set: 'group_size' takes a whole number from 1 to 64, not '0'."
+        ["--set", "group_size=0"], "'group_size' takes a whole number from 1 to 64, not '0'."
       ),
-      (["--set", "steps"], "--set: 'steps' is no KEY=VALUE."),
+      (["--set", "steps"], "'steps' is no KEY=VALUE."),
       (["--precision", "half"], "one of 'auto', 'full' or 'mixed'"),
     ])
   func limits(arguments: [String], sentence: String) throws {
@@ -53,6 +53,15 @@ import Testing
     }
     let message = SettingsOptions.message(for: try #require(error))
     #expect(message.contains(sentence), "\(message)")
+  }
+
+  @Test("what no --set has said is not laid to it")
+  func longPrompt() throws {
+    let error = #expect(throws: (any Error).self) {
+      try SettingsOptions.parse(["--prompt", String(repeating: "a", count: 5000)])
+    }
+    let message = SettingsOptions.message(for: try #require(error))
+    #expect(message.hasPrefix("'prompt' is longer than 4 KiB"), "\(message)")
   }
 
   @Test("a prompt is required")
