@@ -26,7 +26,9 @@ struct EditStates {
   var isEmpty: Bool { series.isEmpty }
 
   /// How many numbers they hold.
-  var count: Int { tensors.values.reduce(0) { $0 + $1.count } }
+  var count: Int {
+    series.values.lazy.flatMap(\.values).flatMap(\.values).reduce(0) { $0 + $1.count }
+  }
 
   /// The names and tensors to write.
   var tensors: [String: Tensor] {

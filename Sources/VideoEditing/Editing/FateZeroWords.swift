@@ -47,15 +47,15 @@ struct FateZeroWords {
   {
     try wanted.split(whereSeparator: \.isWhitespace).flatMap { word in
       let named = words.filter { bare($0.text) == bare(String(word)) }.map(\.positions)
+      guard !named.isEmpty else {
+        throw ModelError(
+          "fatezero: the \(prompt) has no word '\(word)'; name one of its words, or none")
+      }
       let found = named.filter { !$0.isEmpty }
-      guard found.count > 0 || named.isEmpty else {
+      guard !found.isEmpty else {
         throw ModelError(
           "fatezero: the word '\(word)' of the \(prompt) lies beyond what this model reads: shorten the \(prompt)"
         )
-      }
-      guard !found.isEmpty else {
-        throw ModelError(
-          "fatezero: the \(prompt) has no word '\(word)'; name one of its words, or none")
       }
       return found
     }
