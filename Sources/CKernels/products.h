@@ -1,5 +1,4 @@
-// Six rows times sixty-four columns in the registers of AVX-512: what attention's scores and the products of tokens and
-// centres are made of.
+// Six rows times sixty-four columns in the registers of AVX-512: what the products of tokens and centres are made of.
 #pragma once
 #if defined(__x86_64__)
 #include "exponential.h"
