@@ -22,6 +22,12 @@ public struct EditorOptions: Codable, Sendable, Equatable {
   public var imageGuidance: Double?
   /// FateZero: by how much attention to a word of the prompt is multiplied.
   public var emphasis: [String: Double] = [:]
+  /// FateZero: whether a new word takes the attention of the one in its place, where both prompts
+  /// have as many.
+  public var replaceWords = false
+  /// FateZero: from which share of their greatest attention on a pixel counts to the place of
+  /// `blendWords`; `nil` for the method's own.
+  public var blendThreshold: Double?
   /// FateZero: the words of the source prompt whose place alone is edited; everywhere where there
   /// are none.
   public var blendWords: [String] = []

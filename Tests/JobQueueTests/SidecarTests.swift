@@ -46,7 +46,9 @@ import Testing
     expected.options.attentionShare = 0.25
     expected.options.crossAttentionShare = 1
     expected.options.emphasis = ["red": 2, "very fast": -0.5]
+    expected.options.replaceWords = true
     expected.options.blendWords = ["car", "road"]
+    expected.options.blendThreshold = 0.4
     #expect(
       try settings(
         """
@@ -71,7 +73,9 @@ import Testing
         attention_share: 0.25
         cross_attention_share: 1
         emphasis: {red: 2, very fast: -0.5}
+        replace_words: true
         blend_words: [car, road]
+        blend_threshold: 0.4
         """) == expected)
     #expect(
       try settings(
@@ -81,7 +85,8 @@ import Testing
          "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world",
          "precision": "mixed", "inversion_steps": 40, "temperature": 0.05, "bases_of": "features",
          "attention_share": 0.25, "cross_attention_share": 1,
-         "emphasis": {"red": 2, "very fast": -0.5}, "blend_words": ["car", "road"]}
+         "emphasis": {"red": 2, "very fast": -0.5}, "replace_words": true,
+         "blend_words": ["car", "road"], "blend_threshold": 0.4}
         """, "json") == expected)
     #expect(try settings("prompt: x") == EditSettings(prompt: "x"))
   }
@@ -124,6 +129,7 @@ import Testing
     for (method, keys) in [
       ("tokenflow", ["cross_attention_share: 0", "emphasis: {x: 2}", "pull: 5"]),
       ("fatezero", ["feature_share: 1", "group_size: 4", "blending: authors", "free_u: true"]),
+      ("text2video-zero", ["replace_words: true", "blend_threshold: 0.5"]),
       ("pix2video", ["attention_share: 1", "image_guidance: 2"]),
       ("reconstruct", ["attention_share: 1"]),
     ] {
@@ -175,7 +181,8 @@ import Testing
       error("promt: x")
         == "unknown key 'promt': did you mean 'prompt'? A sidecar takes prompt, source_prompt, negative_prompt, method, "
         + "inversion, steps, inversion_steps, guidance, frames, size, seed, bases, iterations, temperature, bases_of, "
-        + "attention_share, feature_share, cross_attention_share, group_size, blending, free_u, pull, image_guidance, emphasis, blend_words, "
+        + "attention_share, feature_share, cross_attention_share, group_size, blending, free_u, pull, image_guidance, emphasis, replace_words, blend_words, "
+        + "blend_threshold, "
         + "model, precision, priority"
     )
     #expect(
@@ -207,7 +214,7 @@ import Testing
       ("image_guidance", "101"),
       ("emphasis", "red"), ("emphasis", "{red: very}"), ("emphasis", "{red: {a: 1}}"),
       ("emphasis", "{red: 11}"), ("blend_words", "{a: b}"), ("blend_words", "[[a], b]"),
-      ("blend_words", "['']"),
+      ("blend_words", "['']"), ("replace_words", "ball"), ("blend_threshold", "2"),
     ])
   func badValue(key: String, value: String) {
     let message = error("prompt: x\n\(key): \(value)")

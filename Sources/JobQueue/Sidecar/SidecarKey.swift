@@ -100,7 +100,9 @@ extension SidecarKey {
     Self(
       "image_guidance", \.settings.options.imageGuidance, .number(0...100), for: .text2videoZero),
     Self("emphasis", \.settings.options.emphasis, .factors, for: .fatezero),
+    Self("replace_words", \.settings.options.replaceWords, .flag, for: .fatezero),
     Self("blend_words", \.settings.options.blendWords, .words, for: .fatezero),
+    Self("blend_threshold", \.settings.options.blendThreshold, .number(0...1), for: .fatezero),
     Self("model", \.settings.model, .name),
     Self("precision", \.settings.precision, .choice),
     priority,

@@ -35,8 +35,10 @@ public struct FateZero: Editor {
     self.init(guidance: settings.guidance)
     selfShare = settings.options.attentionShare ?? selfShare
     crossShare = settings.options.crossAttentionShare ?? crossShare
+    replacesWords = settings.options.replaceWords
     emphasis = settings.options.emphasis
     blendWords = settings.options.blendWords
+    blendThreshold = settings.options.blendThreshold ?? blendThreshold
   }
 
   /// One stream at a time.
