@@ -133,9 +133,7 @@ public struct ClipEdit {
         try measures.add(output, frames, pictures)
         guard output == .edited else { return }
         guard pictures.isFinite else {
-          throw ClipEditError(
-            "the model gave numbers that are not finite: its weights are damaged, or the guidance of \(settings.guidance) is too much for it"
-          )
+          throw ClipEditError.notFinite(guidance: settings.guidance)
         }
         try pictures.pixels.withUnsafeBytes(edited.append)
       }
@@ -214,6 +212,12 @@ public struct ClipEditError: Error, CustomStringConvertible, Sendable {
 
   init(_ description: String, mayPass: Bool = false) {
     (self.description, self.mayPass) = (description, mayPass)
+  }
+
+  static func notFinite(guidance: Double) -> ClipEditError {
+    ClipEditError(
+      "the model gave numbers that are not finite: its weights are damaged, or the guidance of \(guidance) is too much for it"
+    )
   }
 }
 

@@ -23,6 +23,7 @@ public struct ClipGeneration {
   }
 
   /// - Parameters:
+  ///   - scratchFolder: where there is room for the frames.
   ///   - output: the path of the mp4; it appears whole or not at all, in place of what was there.
   ///   - progress: told at every step; what it throws ends the generation.
   /// - Returns: the video's size.
@@ -30,7 +31,7 @@ public struct ClipGeneration {
   ///   `VideoFileError`.
   @discardableResult
   public func run(
-    with model: StableDiffusionModel, video: VideoProcess, output: String,
+    with model: StableDiffusionModel, video: VideoProcess, scratchFolder: String, output: String,
     progress: (VideoGeneration.Progress) throws -> Void
   ) throws -> FrameSize {
     let size = size ?? FrameSize(width: model.nativeSize, height: model.nativeSize)
@@ -49,20 +50,22 @@ public struct ClipGeneration {
     {
       throw refusal
     }
-    let pictures = try generation.pictures(
-      of: prompt, without: negativePrompt, height: size.height, width: size.width, with: model,
-      progress: progress)
-    guard pictures.isFinite else {
-      throw ClipEditError(
-        "the model gave numbers that are not finite: its weights are damaged, or the guidance of \(generation.guidance) is too much for it"
-      )
+    let made = try FrameFile(folder: scratchFolder)
+    try generation.run(
+      prompt, without: negativePrompt, height: size.height, width: size.width, with: model,
+      progress: progress
+    ) { pictures in
+      guard pictures.isFinite else {
+        throw ClipEditError.notFinite(guidance: generation.guidance)
+      }
+      try pictures.pixels.withUnsafeBytes(made.append)
     }
     try video.deliver(
-      VideoClip(
+      StoredClip(
         width: size.width, height: size.height,
         timing: VideoTiming(
           frameRate: Rational(Int32(frameRate), 1), frameCount: generation.frames),
-        pixels: pictures.pixels), to: output)
+        frames: made), to: output)
     return size
   }
 }

@@ -53,9 +53,7 @@ struct Edit: ParsableCommand {
   var checkpointInterval = 5.0
 
   func validate() throws {
-    if let threads, !(1...1024).contains(threads) {
-      throw ValidationError("--threads takes a whole number from 1 to 1024, not \(threads).")
-    }
+    try OptionChecks.threads(threads)
     if truth != nil, metrics == nil {
       throw ValidationError(
         "--truth says what to measure against; add --metrics FILE.json to get the figures.")
@@ -84,8 +82,7 @@ struct Edit: ParsableCommand {
       settings: settings,
       video: VideoProcess(
         program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()),
-      // Not /tmp, which is memory on many machines.
-      scratchFolder: ProcessInfo.processInfo.environment["TMPDIR"] ?? "/var/tmp")
+      scratchFolder: ScratchFolder.path)
     var figures = try edit.run(
       input: input, output: output,
       measuring: .init(reconstruction: metrics != nil && reconstruction, truth: truth),

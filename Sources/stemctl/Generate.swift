@@ -73,27 +73,14 @@ struct Generate: ParsableCommand {
     if prompt.allSatisfy(\.isWhitespace) {
       throw ValidationError("--prompt takes what the video should show, not an empty text.")
     }
-    func require(_ range: ClosedRange<Int>, _ value: Int?, _ name: String) throws {
-      guard let value, !range.contains(value) else { return }
-      throw ValidationError(
-        "\(name) takes a whole number from \(range.lowerBound) to \(range.upperBound), not \(value)."
-      )
-    }
-    try require(1...1024, frames, "--frames")
-    try require(1...120, frameRate, "--frame-rate")
-    try require(2...1000, steps, "--steps")
-    try require(0...steps - 2, t0, "--t0")
-    try require((t0 ?? 0) + 1...steps - 1, t1, "--t1")
-    try require(1...1024, threads, "--threads")
-    guard (0...100).contains(guidance) else {
-      throw ValidationError("--guidance takes a number from 0 to 100, not \(guidance).")
-    }
-    if let size {
-      for side in [size.width, size.height] where side % 8 != 0 || side > 8192 {
-        throw ValidationError(
-          "--size takes WIDTHxHEIGHT, both multiples of 8 from 8 to 8192, not \(size).")
-      }
-    }
+    try OptionChecks.whole("--frames", frames, in: 1...1024)
+    try OptionChecks.whole("--frame-rate", frameRate, in: 1...120)
+    try OptionChecks.steps(steps, in: 2...1000)
+    try OptionChecks.whole("--t0", t0, in: 0...steps - 2)
+    try OptionChecks.whole("--t1", t1, in: (t0 ?? 0) + 1...steps - 1)
+    try OptionChecks.threads(threads)
+    try OptionChecks.guidance(guidance)
+    try OptionChecks.size(size)
   }
 
   func run() throws {
@@ -114,7 +101,7 @@ struct Generate: ParsableCommand {
       with: model,
       video: VideoProcess(
         program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()),
-      output: output
+      scratchFolder: ScratchFolder.path, output: output
     ) { progress in
       let elapsed = (ContinuousClock.now - start) / .seconds(1)
       var text = "\(progress.stage.rawValue) \(progress.step)/\(progress.steps)"

@@ -65,29 +65,15 @@ struct SettingsOptions: ParsableArguments {
     if prompt.allSatisfy(\.isWhitespace) {
       throw ValidationError("--prompt takes what the edited video should show, not an empty text.")
     }
-    try require(1...1000, steps, "--steps")
-    guard (0...100).contains(guidance) else {
-      throw ValidationError("--guidance takes a number from 0 to 100, not \(guidance).")
-    }
-    if let frames { try require(1...Int.max, frames, "--frames") }
-    if let size {
-      for side in [size.width, size.height] where side % 8 != 0 || side > 8192 {
-        throw ValidationError(
-          "--size takes WIDTHxHEIGHT, both multiples of 8 from 8 to 8192, not \(size).")
-      }
-    }
-    try require(1...65536, bases, "--bases")
-    try require(1...1000, iterations, "--iterations")
+    try OptionChecks.steps(steps)
+    try OptionChecks.guidance(guidance)
+    try OptionChecks.whole("--frames", frames, in: 1...Int.max)
+    try OptionChecks.size(size)
+    try OptionChecks.whole("--bases", bases, in: 1...65536)
+    try OptionChecks.whole("--iterations", iterations, in: 1...1000)
     do { _ = try assigned() } catch let error as SidecarError {
       throw ValidationError("\(error).")
     }
-  }
-
-  private func require(_ range: ClosedRange<Int>, _ value: Int, _ name: String) throws {
-    guard !range.contains(value) else { return }
-    let upTo = range.upperBound == .max ? "on" : "to \(range.upperBound)"
-    throw ValidationError(
-      "\(name) takes a whole number from \(range.lowerBound) \(upTo), not \(value).")
   }
 
   /// As `validate` has found them.

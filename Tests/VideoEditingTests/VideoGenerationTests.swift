@@ -81,9 +81,7 @@ import Testing
       var generation = VideoGeneration()
       (generation.steps, generation.frames) = (steps, frames)
       var seen: [VideoGeneration.Progress] = []
-      let pictures = try generation.pictures(
-        of: "a blue ball", height: 40, width: 56, with: model
-      ) { seen.append($0) }
+      let pictures = try pictures(generation) { seen.append($0) }
       #expect(pictures.shape == [frames, 40, 56, 3] && pictures.isFinite)
       #expect(seen.map(\.share) == seen.map(\.share).sorted())
       #expect(seen.filter { $0.stage == .generate }.map(\.step) == Array(0...steps))
@@ -96,9 +94,7 @@ import Testing
   func seeds() throws {
     var generation = VideoGeneration()
     (generation.steps, generation.frames) = (3, 3)
-    func values() throws -> [Float] {
-      try generation.pictures(of: "a blue ball", height: 40, width: 56, with: model).values
-    }
+    func values() throws -> [Float] { try pictures(generation).values }
     let first = try values()
     #expect(try values() == first)
     generation.seed = 1
@@ -120,7 +116,17 @@ import Testing
     let instructed = try InstructedModel(golden.tensor("instructed.conv_in"))
     let model = try StableDiffusionModel(folder: instructed.folder)
     #expect(throws: ModelError.self) {
-      try VideoGeneration().pictures(of: "a blue ball", height: 40, width: 56, with: model)
+      try VideoGeneration().run("a blue ball", height: 40, width: 56, with: model) { _ in }
     }
+  }
+
+  private func pictures(
+    _ generation: VideoGeneration, progress: (VideoGeneration.Progress) -> Void = { _ in }
+  ) throws -> Tensor {
+    var portions: [Tensor] = []
+    try generation.run("a blue ball", height: 40, width: 56, with: model, progress: progress) {
+      portions.append($0)
+    }
+    return Tensor.concatenated(portions)
   }
 }

@@ -40,16 +40,19 @@ public struct VideoGeneration {
 
   public init() {}
 
-  /// Pictures of what a prompt says, (frames, height, width, 3) in [-1, 1].
+  /// Makes pictures of what a prompt says.
   ///
   /// - Parameters:
   ///   - height, width: in pixels, multiples of the autoencoder's scale.
   ///   - progress: told at every step; what it throws ends the generation.
+  ///   - use: takes one portion of the pictures after the other, (frames, height, width, 3) in
+  ///     [-1, 1].
   /// - Throws: `ModelError` where the model cannot do what is asked for.
-  public func pictures(
-    of prompt: String, without negativePrompt: String = "", height: Int, width: Int,
-    with model: StableDiffusionModel, progress: (Progress) throws -> Void = { _ in }
-  ) throws -> Tensor {
+  public func run(
+    _ prompt: String, without negativePrompt: String = "", height: Int, width: Int,
+    with model: StableDiffusionModel, progress: (Progress) throws -> Void = { _ in },
+    use: (Tensor) throws -> Void
+  ) throws {
     try check(for: model)
     let scale = model.autoencoder.scale
     let context = model.encode([negativePrompt, prompt])
@@ -64,12 +67,11 @@ public struct VideoGeneration {
       height: height / scale, width: width / scale, context: context, with: model
     ) { step, _ in try report(.generate, step, of: steps, cost.after(step)) }
     let unscaled = latents * Float(1 / model.autoencoder.scalingFactor)
-    return Tensor.concatenated(
-      try AutoencoderKL.portions(of: frames, pixels: height * width).map { portion in
-        let done = portion.lowerBound
-        try report(.decode, done, of: frames, cost.total + 2 * Double(done))
-        return model.autoencoder.decode(unscaled.rows(portion)).clippedToPictures
-      })
+    for portion in AutoencoderKL.portions(of: frames, pixels: height * width) {
+      let done = portion.lowerBound
+      try report(.decode, done, of: frames, cost.total + 2 * Double(done))
+      try use(model.autoencoder.decode(unscaled.rows(portion)).clippedToPictures)
+    }
   }
 
   /// - Throws: `ModelError`, a sentence that says what does not fit.

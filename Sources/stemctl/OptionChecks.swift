@@ -1,0 +1,34 @@
+import ArgumentParser
+import EditSettings
+
+/// What the values of options are that several commands have.
+enum OptionChecks {
+  /// - Parameter value: nothing is wrong with none.
+  /// - Throws: `ValidationError`, as all of these do.
+  static func whole(_ name: String, _ value: Int?, in range: ClosedRange<Int>) throws {
+    guard let value, !range.contains(value) else { return }
+    let upTo = range.upperBound == .max ? "on" : "to \(range.upperBound)"
+    throw ValidationError(
+      "\(name) takes a whole number from \(range.lowerBound) \(upTo), not \(value).")
+  }
+
+  static func threads(_ threads: Int?) throws { try whole("--threads", threads, in: 1...1024) }
+
+  static func steps(_ steps: Int, in range: ClosedRange<Int> = 1...1000) throws {
+    try whole("--steps", steps, in: range)
+  }
+
+  static func guidance(_ guidance: Double) throws {
+    guard (0...100).contains(guidance) else {
+      throw ValidationError("--guidance takes a number from 0 to 100, not \(guidance).")
+    }
+  }
+
+  static func size(_ size: FrameSize?) throws {
+    guard let size else { return }
+    for side in [size.width, size.height] where side % 8 != 0 || side > 8192 {
+      throw ValidationError(
+        "--size takes WIDTHxHEIGHT, both multiples of 8 from 8 to 8192, not \(size).")
+    }
+  }
+}
