@@ -99,9 +99,10 @@ public struct ClipEdit {
       ("prompt", settings.prompt), ("source_prompt", settings.sourcePrompt),
       ("negative_prompt", settings.negativePrompt),
     ] {
-      let (count, capacity) = (model.tokenizer.tokenCount(of: prompt), model.tokenizer.capacity)
-      if count > capacity {
-        note("the \(name) has \(count) tokens, of which this model reads the first \(capacity)")
+      if let cut = model.tokenizer.cut(from: prompt) {
+        note(
+          "the \(name) has \(model.tokenizer.tokenCount(of: prompt)) tokens, of which this model reads the first \(model.tokenizer.capacity): it does not see '\(cut)' at the end"
+        )
       }
     }
 

@@ -1,92 +1,86 @@
 import Foundation
 
 /// CLIP's tokenizer: byte-level byte-pair encoding from `vocab.json` and `merges.txt`, as
-/// `transformers.CLIPTokenizer` does it.
+/// `transformers.CLIPTokenizer` does it. Characters that are newer than this Swift's tables of Unicode
+/// may fall to other kinds of words than there.
 public struct CLIPTokenizer: Sendable {
   /// The number of ids that `encode` gives.
   public let length: Int
   public let vocabularySize: Int
 
-  private let vocabulary: [String: Int]
-  /// The rank and the result of merging two neighbouring symbols.
-  private let merges: [Pair: (rank: Int, merged: Int)]
+  private let vocabulary: CLIPVocabulary
   /// Texts that stand for one id wherever they occur in a prompt, longest first; with `!` for
   /// padding (2.x), every `!` is one.
   private let special: [(text: [Unicode.Scalar], id: Int)]
   private let start, end, unknown, padding: Int
 
-  private struct Pair: Hashable { let left, right: Int }
-
   /// - Parameter longest: how many positions the text encoder has; the tokenizer's own limit
   ///   applies where it is lower.
   init(folder: URL, longest: Int) throws {
     let configuration = try ConfigurationFile(folder.appending(path: "tokenizer_config.json"))
-    let vocabularyURL = folder.appending(path: "vocab.json")
-    guard let data = try? Data(contentsOf: vocabularyURL),
-      let vocabulary = try? JSONDecoder().decode([String: Int].self, from: data)
-    else {
-      throw ModelError(
-        "\(vocabularyURL.path(percentEncoded: false)) is missing or does not map tokens to numbers")
-    }
-    let mergesURL = folder.appending(path: "merges.txt")
-    guard let text = try? String(contentsOf: mergesURL, encoding: .utf8) else {
-      throw ModelError("\(mergesURL.path(percentEncoded: false)) is missing or is not UTF-8 text")
-    }
-    if let (token, id) = vocabulary.first(where: { !(0..<1 << 24).contains($0.value) }) {
-      throw ModelError(
-        "\(vocabularyURL.path(percentEncoded: false)): '\(token)' has the number \(id)")
-    }
-    var merges: [Pair: (rank: Int, merged: Int)] = [:]
-    var rank = 0
-    for line in text.split(whereSeparator: \.isNewline) where !line.hasPrefix("#version") {
-      let parts = line.split(separator: " ")
-      guard parts.count == 2, let left = vocabulary[String(parts[0])],
-        let right = vocabulary[String(parts[1])],
-        let merged = vocabulary[String(parts[0] + parts[1])]
-      else {
-        throw ModelError(
-          "\(mergesURL.path(percentEncoded: false)): '\(line)' is not a pair of tokens of vocab.json"
-        )
-      }
-      if merges[Pair(left: left, right: right)] == nil {
-        merges[Pair(left: left, right: right)] = (rank, merged)
-      }
-      rank += 1
-    }
-    guard !merges.isEmpty else {
-      throw ModelError("\(mergesURL.path(percentEncoded: false)) holds no merges")
-    }
+    let vocabulary = try CLIPVocabulary(folder: folder)
     // transformers lets this file win over the config.
     let mapURL = folder.appending(path: "special_tokens_map.json")
     let map =
       FileManager.default.fileExists(atPath: mapURL.path(percentEncoded: false))
       ? try ConfigurationFile(mapURL) : configuration
-    func token(_ key: String, _ fallback: String) throws -> (String, Int) {
+    func token(_ key: String, _ fallback: String) throws -> String {
       let file = map.has(key) ? map : configuration
       let text = try file.token(key, default: fallback)
-      guard !text.isEmpty, let id = vocabulary[text] else {
+      guard !text.isEmpty, vocabulary.ids[text] != nil else {
         throw file.wrong(key, "is '\(text)', which vocab.json does not have")
       }
-      return (text, id)
+      return text
     }
-    let (startToken, endToken) = (
-      try token("bos_token", "<|startoftext|>"), try token("eos_token", "<|endoftext|>")
-    )
-    let (unknownToken, paddingToken) = (
-      try token("unk_token", "<|endoftext|>"), try token("pad_token", "<|endoftext|>")
-    )
-    (start, end, unknown, padding) = (startToken.1, endToken.1, unknownToken.1, paddingToken.1)
-    special = [startToken, endToken, unknownToken, paddingToken].map {
-      (text: Array($0.0.unicodeScalars), id: $0.1)
-    }.sorted { $0.text.count > $1.text.count }
     // Some folders write a number beyond 64 bits for "no limit".
-    length = min((try? configuration.size("model_max_length")) ?? longest, longest)
+    let length = min((try? configuration.size("model_max_length")) ?? longest, longest)
     guard length >= 2 else {
       throw configuration.wrong("model_max_length", "leaves no room for a prompt")
     }
+    self.init(
+      vocabulary, start: try token("bos_token", Self.startOfText),
+      end: try token("eos_token", Self.endOfText), unknown: try token("unk_token", Self.endOfText),
+      padding: try token("pad_token", Self.endOfText), length: length)
+  }
+
+  /// The tokenizer of all Stable Diffusion models, for those that come without one.
+  ///
+  /// - Parameters:
+  ///   - padding: `<|endoftext|>` for 1.x, `!` for 2.x.
+  ///   - length: how many positions the text encoder has, 2 at least.
+  public init(builtInWithPadding padding: Padding, length: Int) {
+    self.init(
+      .builtIn, start: Self.startOfText, end: Self.endOfText, unknown: Self.endOfText,
+      padding: padding.rawValue, length: length)
+  }
+
+  /// What fills short prompts up.
+  public enum Padding: String, Sendable {
+    case endOfText = "<|endoftext|>"
+    case exclamationMark = "!"
+  }
+
+  private static let (startOfText, endOfText) = ("<|startoftext|>", "<|endoftext|>")
+
+  /// The four tokens are of the vocabulary.
+  private init(
+    _ vocabulary: CLIPVocabulary, start: String, end: String, unknown: String, padding: String,
+    length: Int
+  ) {
+    func id(_ token: String) -> Int {
+      guard let id = vocabulary.ids[token] else {
+        preconditionFailure("'\(token)' is of the vocabulary")
+      }
+      return id
+    }
+    (self.start, self.end) = (id(start), id(end))
+    (self.unknown, self.padding) = (id(unknown), id(padding))
+    special = [start, end, unknown, padding].map {
+      (text: Array($0.unicodeScalars), id: id($0))
+    }.sorted { $0.text.count > $1.text.count }
+    self.length = length
     self.vocabulary = vocabulary
-    self.merges = merges
-    vocabularySize = (vocabulary.values.max() ?? -1) + 1
+    vocabularySize = vocabulary.size
   }
 
   /// The ids of a prompt: start, tokens (as many as fit), end, padding; always `length` of them.
@@ -106,6 +100,18 @@ public struct CLIPTokenizer: Sendable {
       next = min(next + tokens(of: text).count, length - 1)
       return (text, first..<next)
     }
+  }
+
+  /// What a prompt says beyond the tokens that fit, from the first word on that does not fit whole;
+  /// `nil` where all of it fits.
+  public func cut(from prompt: String) -> Substring? {
+    var room = capacity
+    let scalars = prompt.unicodeScalars
+    for word in scalars.split(whereSeparator: \.properties.isWhitespace) {
+      room -= tokens(of: String(word)).count
+      if room < 0 { return prompt[word.startIndex...] }
+    }
+    return nil
   }
 
   /// How many tokens a prompt has, also those that do not fit.
@@ -134,32 +140,38 @@ public struct CLIPTokenizer: Sendable {
   }
 
   /// Splits normalised text into contractions, runs of letters, single digits and runs of anything
-  /// else but white space.
+  /// else but white space. A special token that only now, in small letters, reads as one is three
+  /// words, but ends the run that it begins.
   private func words(of text: String) -> [[Unicode.Scalar]] {
-    let scalars = text.precomposedStringWithCanonicalMapping.unicodeScalars.flatMap {
+    let scalars = text.precomposedForCLIP.flatMap {
       Array($0.properties.lowercaseMapping.unicodeScalars)
     }
     var words: [[Unicode.Scalar]] = []
     var position = 0
-    while position < scalars.count {
-      let first = scalars[position]
-      if first.properties.isWhitespace {
-        position += 1
-        continue
-      }
-      var end = position + 1
-      if let contraction = Self.contractions.first(where: { scalars[position...].starts(with: $0) })
-      {
-        end = position + contraction.count
-      } else if first.isLetter {
-        while end < scalars.count, scalars[end].isLetter { end += 1 }
-      } else if !first.isNumber {
-        while end < scalars.count, !scalars[end].isLetter, !scalars[end].isNumber,
-          !scalars[end].properties.isWhitespace
-        { end += 1 }
-      }
+    func add(upTo end: Int) {
       words.append(Array(scalars[position..<end]))
       position = end
+    }
+    while position < scalars.count {
+      let first = scalars[position]
+      let rest = scalars[position...]
+      if first.properties.isWhitespace {
+        position += 1
+      } else if let token = Self.lowercaseSpecial.first(where: { rest.starts(with: $0) }) {
+        let end = position + token.count
+        add(upTo: position + 2)
+        add(upTo: end - 2)
+        add(upTo: end)
+      } else if let contraction = Self.contractions.first(where: { rest.starts(with: $0) }) {
+        add(upTo: position + contraction.count)
+      } else if first.isNumber {
+        add(upTo: position + 1)
+      } else {
+        let isSame: (Unicode.Scalar) -> Bool =
+          first.isLetter
+          ? { $0.isLetter } : { !$0.isLetter && !$0.isNumber && !$0.properties.isWhitespace }
+        add(upTo: rest.firstIndex { !isSame($0) } ?? scalars.count)
+      }
     }
     return words
   }
@@ -168,22 +180,26 @@ public struct CLIPTokenizer: Sendable {
     Array($0.unicodeScalars)
   }
 
+  private static let lowercaseSpecial = [startOfText, endOfText].map { Array($0.unicodeScalars) }
+
   /// Byte-pair encoding of one word: the pair of lowest rank is merged, wherever it occurs, until
   /// none is left. A merge makes only pairs of higher ranks, so the order is that of the ranks.
   private func mergedTokens(of word: [Unicode.Scalar]) -> [Int] {
     let bytes = word.flatMap { Array(String($0).utf8) }
-    var symbols = bytes.enumerated().map { index, byte in
-      vocabulary[Self.alphabet[Int(byte)] + (index == bytes.count - 1 ? "</w>" : "")] ?? unknown
+    var symbols = bytes.enumerated().map { index, byte -> Int in
+      let isLast = index == bytes.count - 1
+      return vocabulary.ids[
+        CLIPVocabulary.symbol(of: byte) + (isLast ? CLIPVocabulary.wordEnd : "")] ?? unknown
     }
     while true {
-      let pairs = zip(symbols, symbols.dropFirst()).map { Pair(left: $0, right: $1) }
+      let pairs = zip(symbols, symbols.dropFirst()).map { CLIPVocabulary.Pair(left: $0, right: $1) }
       guard
-        let best = pairs.compactMap({ merges[$0] }).min(by: { $0.rank < $1.rank })
+        let best = pairs.compactMap({ vocabulary.merges[$0] }).min(by: { $0.rank < $1.rank })
       else { return symbols }
       var merged: [Int] = []
       var position = 0
       while position < symbols.count {
-        if position < pairs.count, merges[pairs[position]]?.rank == best.rank {
+        if position < pairs.count, vocabulary.merges[pairs[position]]?.rank == best.rank {
           merged.append(best.merged)
           position += 2
         } else {
@@ -194,18 +210,6 @@ public struct CLIPTokenizer: Sendable {
       symbols = merged
     }
   }
-
-  /// A printable character for each byte, as in GPT-2: the printable ones stand for themselves, the
-  /// others for characters from U+0100 on.
-  private static let alphabet: [String] = {
-    var next: UInt32 = 0x100
-    return (UInt32(0)..<256).map { byte in
-      let printable =
-        (33...126).contains(byte) || (161...172).contains(byte) || (174...255).contains(byte)
-      defer { if !printable { next += 1 } }
-      return Unicode.Scalar(printable ? byte : next).map { String(Character($0)) } ?? ""
-    }
-  }()
 }
 
 extension Unicode.Scalar {

@@ -107,6 +107,17 @@ import Testing
         && tokenizer.capacity == 30)
   }
 
+  @Test("what a prompt says beyond what fits is quoted as it was written, from a whole word on")
+  func cutPrompts() throws {
+    let tokenizer = try TinyWorld.model.get().tokenizer
+    let words = String(repeating: "word ", count: 10)
+    #expect(tokenizer.cut(from: words + " \n") == nil)
+    #expect(tokenizer.cut(from: words + "a RED  Café's\tball ") == "a RED  Café's\tball ")
+    // The tenth would begin within what fits, and end beyond.
+    #expect(tokenizer.cut(from: "a " + words) == "word ")
+    #expect(tokenizer.cut(from: String(repeating: "x", count: 50))?.count == 50)
+  }
+
   @Test("where the padding token is `!`, as in 2.x models, every `!` of a prompt is one")
   func exclamationMarkAsPadding() throws {
     let damaged = try DamagedModel()
