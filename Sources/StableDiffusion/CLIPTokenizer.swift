@@ -20,7 +20,7 @@ public struct CLIPTokenizer: Sendable {
   /// - Parameter longest: how many positions the text encoder has; the tokenizer's own limit
   ///   applies where it is lower.
   init(folder: URL, longest: Int) throws {
-    let configuration = try ConfigurationFile(folder.appending(path: "tokenizer_config.json"))
+    let configuration = try ComponentConfiguration(folder.appending(path: "tokenizer_config.json"))
     let vocabularyURL = folder.appending(path: "vocab.json")
     guard let data = try? Data(contentsOf: vocabularyURL),
       let vocabulary = try? JSONDecoder().decode([String: Int].self, from: data)
@@ -60,7 +60,7 @@ public struct CLIPTokenizer: Sendable {
     let mapURL = folder.appending(path: "special_tokens_map.json")
     let map =
       FileManager.default.fileExists(atPath: mapURL.path(percentEncoded: false))
-      ? try ConfigurationFile(mapURL) : configuration
+      ? try ComponentConfiguration(mapURL) : configuration
     func token(_ key: String, _ fallback: String) throws -> (String, Int) {
       let file = map.has(key) ? map : configuration
       let text = try file.token(key, default: fallback)

@@ -21,11 +21,10 @@ public struct DDIMScheduler: Sendable {
   private let spacing: Spacing
   private let offset: Int
 
-  /// Reads the folder's scheduler config, whatever class it names: what counts is the schedule that
-  /// the model was trained with. Absent keys mean what they mean to diffusers' DDIMScheduler, but
-  /// that latents are never clipped.
-  init(folder: URL) throws {
-    let configuration = try ConfigurationFile(folder.appending(path: "scheduler_config.json"))
+  /// - Parameter configuration: of a scheduler, whatever class it names: what counts is the schedule
+  ///   that the model was trained with. Absent keys mean what they mean to diffusers' DDIMScheduler,
+  ///   but that latents are never clipped.
+  init(_ configuration: ComponentConfiguration) throws {
     let count = try configuration.size("num_train_timesteps", default: 1000)
     try configuration.require("clip_sample", oneOf: "false")
     try configuration.require("thresholding", oneOf: "false")

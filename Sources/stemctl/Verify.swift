@@ -39,7 +39,7 @@ struct Verify: ParsableCommand {
     if let threads { Parallel.threads = threads }
     let verification = Verification(
       model: try StableDiffusionModel(
-        folder: URL(fileURLWithPath: model), precision: precision),
+        at: URL(fileURLWithPath: model), precision: precision),
       golden: try SafetensorsFile(URL(fileURLWithPath: golden)))
     print("tensor".padded(24) + "error".padded(12) + "tolerance".padded(12))
     let passed = try verification.run { outcome in

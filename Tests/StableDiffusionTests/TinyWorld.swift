@@ -7,7 +7,7 @@ enum TinyWorld {
     .deletingLastPathComponent().deletingLastPathComponent()
     .appending(path: "Models/tiny-world")
 
-  static let model = Result { try StableDiffusionModel(folder: folder) }
+  static let model = Result { try StableDiffusionModel(at: folder) }
 }
 
 /// A copy of the model folder that a test may damage; its large files are linked.
@@ -49,7 +49,7 @@ final class DamagedModel {
   /// What loading says.
   func complaint() -> String {
     do {
-      _ = try StableDiffusionModel(folder: folder)
+      _ = try StableDiffusionModel(at: folder)
       return "(it loads)"
     } catch { return "\(error)" }
   }
