@@ -93,7 +93,8 @@ public struct EulerAncestralScheduler: Sendable {
 
   private func sigma(at timestep: Double) -> Double {
     func sigma(_ index: Int) -> Double {
-      let alpha = schedule.alphasCumprod[index]
+      // Where no signal is left, as little as diffusers' class leaves: 2⁻²⁴.
+      let alpha = max(schedule.alphasCumprod[index], 0x1p-24)
       return ((1 - alpha) / alpha).squareRoot()
     }
     let below = Int(timestep)
