@@ -22,6 +22,7 @@ public final class CLIPTextEncoder: Sendable {
 
   init(_ component: ModelComponent, store: (any PreparedWeightsStore)?) throws {
     let configuration = component.configuration
+    try configuration.require("model_type", oneOf: "clip_text_model", "clip")
     width = try configuration.size("hidden_size")
     positions = try configuration.size("max_position_embeddings")
     vocabularySize = try configuration.size("vocab_size")

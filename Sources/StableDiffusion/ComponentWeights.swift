@@ -14,6 +14,9 @@ enum ComponentWeights {
       ($0.rank, $0.file) < ($1.rank, $1.file)
     }
     guard let found else {
+      if let pickle = PickledWeights.names(among: files).first {
+        throw PickledWeights.refusal(of: pickle, in: folder)
+      }
       throw ModelError(
         "\(path) holds neither \(name).safetensors nor \(name).fp16.safetensors")
     }

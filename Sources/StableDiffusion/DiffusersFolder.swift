@@ -7,7 +7,7 @@ public struct DiffusersFolder: ModelSource {
 
   private static let components = ["tokenizer", "text_encoder", "vae", "unet", "scheduler"]
 
-  /// - Throws: `ModelError`, where there is no such folder or it has other parts.
+  /// - Throws: `ModelError`, where there is no such folder or it is no Stable Diffusion 1.x or 2.x.
   public init(_ folder: URL) throws {
     self.folder = folder
     var isFolder: ObjCBool = false
@@ -15,13 +15,39 @@ public struct DiffusersFolder: ModelSource {
     else {
       throw ModelError("there is no model folder \(path)")
     }
-    for part in Self.components
-    where !FileManager.default.fileExists(
-      atPath: folder.appending(path: part).path(percentEncoded: false))
-    {
-      throw ModelError(
-        "\(path) is not a model folder as diffusers writes it: it has no folder '\(part)'")
+    func name(_ key: String, in file: String) -> String? {
+      (try? ComponentConfiguration(folder.appending(path: file))).flatMap { configuration in
+        (try? configuration.text(key)) ?? (try? configuration.texts(key))?.first
+      }
     }
+    if let pipeline = name("_class_name", in: "model_index.json"),
+      let other = OtherModels.name(pipeline: pipeline)
+    {
+      throw OtherModels.refusal(of: path, "\(other) (\(pipeline))")
+    }
+    guard let missing = Self.components.first(where: { !has($0) }) else { return }
+    let component =
+      name("_class_name", in: "config.json") ?? name("architectures", in: "config.json")
+    if let other = component.flatMap({ OtherModels.name(component: $0) }) {
+      throw OtherModels.refusal(of: path, other)
+    }
+    if has("transformer") {
+      throw OtherModels.refusal(
+        of: path,
+        "a model with a transformer in place of the UNet, such as Stable Diffusion 3 or Flux"
+      )
+    }
+    let files = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    let hint = files.sorted().first { $0.hasSuffix(".safetensors") }.map {
+      "; if \($0) in it is a whole model, name that file instead"
+    }
+    throw ModelError(
+      "\(path) is not a model folder as diffusers writes it: it has no folder '\(missing)'\(hint ?? "")"
+    )
+  }
+
+  private func has(_ part: String) -> Bool {
+    FileManager.default.fileExists(atPath: folder.appending(path: part).path(percentEncoded: false))
   }
 
   public var path: String { folder.path(percentEncoded: false) }

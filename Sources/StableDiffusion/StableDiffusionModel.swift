@@ -54,6 +54,11 @@ public struct StableDiffusionModel: Sendable {
     guard unet.inputChannels == channels || unet.inputChannels == 2 * channels,
       unet.outputChannels == channels
     else {
+      if unet.outputChannels == channels,
+        let other = OtherModels.name(unetOf: unet.inputChannels, latents: channels)
+      {
+        throw OtherModels.refusal(of: path, other)
+      }
       throw ModelError(
         "\(path): the UNet takes \(unet.inputChannels) channels and gives \(unet.outputChannels), but the latents have \(autoencoder.latentChannels); such a UNet is not supported"
       )
