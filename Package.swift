@@ -48,7 +48,7 @@ let package = Package(
     .target(
       name: "Tensor",
       dependencies: ["CKernels", "CLinux", "COneDNN", "COpenBLAS", "COpenMP", "CCrypto"]),
-    .target(name: "StableDiffusion", dependencies: ["Tensor"]),
+    .target(name: "StableDiffusion", dependencies: ["Tensor", "Yams"]),
     .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
     .target(name: "VideoFile", dependencies: ["CConfinement", "CLibAV", "CLinux", "CSeccomp"]),
     .target(

@@ -129,6 +129,9 @@ enum JSONValue: Decodable, Equatable, Sendable, CustomStringConvertible {
     }
   }
 
+  static func sizes(_ values: [Int]) -> Self { .array(values.map { .whole($0) }) }
+  static func texts(_ values: [String]) -> Self { .array(values.map { .string($0) }) }
+
   var number: Double? {
     switch self {
     case .whole(let value): Double(value)

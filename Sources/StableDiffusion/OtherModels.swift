@@ -49,4 +49,51 @@ enum OtherModels {
     default: nil
     }
   }
+
+  /// - Parameter checkpoint: the names of the tensors of a single file.
+  static func name(checkpoint names: [String]) -> String? {
+    for (mark, name) in marks {
+      let isFound =
+        switch mark {
+        case .prefix(let prefix): names.contains { $0.hasPrefix(prefix) }
+        case .part(let part): names.contains { $0.contains(part) }
+        }
+      if isFound { return name }
+    }
+    return nil
+  }
+
+  private enum Mark {
+    case prefix(String)
+    case part(String)
+  }
+
+  /// Those that are parts of others come later.
+  private static let marks: [(Mark, String)] = [
+    (.part("lora_up."), "a LoRA, which changes a model"),
+    (.part("lora_A."), "a LoRA, which changes a model"),
+    (.part("to_q_lora."), "a LoRA, which changes a model"),
+    (.part(".hada_w1_"), "a LyCORIS, which changes a model"),
+    (.part(".lokr_w"), "a LyCORIS, which changes a model"),
+    (.prefix("control_model."), "a ControlNet"), (.part("input_hint_block."), "a ControlNet"),
+    (.part("controlnet_cond_embedding."), "a ControlNet"),
+    (.part("motion_modules."), "a motion module (AnimateDiff)"),
+    (.prefix("conditioner.embedders."), "a Stable Diffusion XL model"),
+    (
+      .prefix("model.diffusion_model.label_emb."),
+      "a Stable Diffusion XL model, or another with classes"
+    ),
+    (.part("joint_blocks."), "a Stable Diffusion 3 model"),
+    (.part("double_blocks."), "a Flux model"),
+    (.prefix("string_to_param"), "a textual inversion, which adds words to a model"),
+    (.prefix("emb_params"), "a textual inversion, which adds words to a model"),
+    (.prefix("down_blocks."), "only the UNet of a model"),
+    (.prefix("input_blocks."), "only the UNet of a model"),
+    (.prefix("encoder.down_blocks."), "only the autoencoder of a model"),
+    (.prefix("encoder.down."), "only the autoencoder of a model"),
+    (.prefix("text_model."), "only the text encoder of a model"),
+    (.prefix("encoder.layers."), "only the text encoder of a model"),
+    (.prefix("transformer.resblocks."), "only the text encoder of a model"),
+    (.prefix("encoder.block."), "a T5 text encoder"),
+  ]
 }

@@ -9,10 +9,13 @@ enum PickledWeights {
   static func isPickled(_ url: URL) -> Bool {
     if endings.contains(url.pathExtension.lowercased()) { return true }
     guard let file = try? FileHandle(forReadingFrom: url),
-      let start = try? file.read(upToCount: 4), start.count == 4
+      let start = try? file.read(upToCount: 9), start.count == 9
     else { return false }
+    // The length of a safetensors file's header may look like either, but then comes the header.
+    if start[8] == UInt8(ascii: "{") { return false }
     // A zip file as PyTorch writes it since version 1.6, or a bare pickle of protocol 2 or later.
-    return start == Data("PK\u{3}\u{4}".utf8) || (start[0] == 0x80 && (2...5).contains(start[1]))
+    return start.prefix(4) == Data("PK\u{3}\u{4}".utf8)
+      || (start[0] == 0x80 && (2...5).contains(start[1]))
   }
 
   /// The names of a component's pickles in a folder.

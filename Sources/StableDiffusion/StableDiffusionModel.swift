@@ -74,8 +74,24 @@ public struct StableDiffusionModel: Sendable {
     try self.init(Self.source(at: url), precision: precision, store: store)
   }
 
-  /// What a model is opened from, whatever its layout.
-  public static func source(at url: URL) throws -> any ModelSource { try DiffusersFolder(url) }
+  /// What a model is opened from: a folder in diffusers' layout, or a single safetensors file.
+  ///
+  /// - Throws: as `init`, where there is neither.
+  public static func source(at url: URL) throws -> any ModelSource {
+    let path = url.path(percentEncoded: false)
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw ModelError("there is no model \(path)")
+    }
+    if isFolder.boolValue { return try DiffusersFolder(url) }
+    // Whoever opens a pipe may wait for ever.
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      throw ModelError("\(path) is neither a folder nor a file")
+    }
+    if PickledWeights.isPickled(url) { throw PickledWeights.refusal(of: url) }
+    return try SingleFileCheckpoint(url)
+  }
 
   /// The text's hidden states as the UNet's context, (prompts, tokens, width).
   public func encode(_ prompts: [String]) -> Tensor { textEncoder(prompts.map(tokenizer.encode)) }
