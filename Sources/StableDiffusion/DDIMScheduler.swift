@@ -6,7 +6,7 @@ import Tensor
 /// whatever the spacing; diffusers' own sampling steps by a fixed distance, which with `trailing`
 /// and `linspace` is not quite where its next step begins.
 public struct DDIMScheduler: Sendable {
-  public enum Prediction: String, Sendable {
+  public enum Prediction: String, Sendable, CaseIterable {
     case epsilon
     case velocity = "v_prediction"
   }

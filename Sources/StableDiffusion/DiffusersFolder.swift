@@ -50,7 +50,12 @@ public struct DiffusersFolder: ModelSource {
     FileManager.default.fileExists(atPath: folder.appending(path: part).path(percentEncoded: false))
   }
 
-  public var path: String { folder.path(percentEncoded: false) }
+  public var path: String {
+    let path = folder.path(percentEncoded: false)
+    return path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+  }
+
+  public var layout: String { "a folder, as diffusers writes it" }
 
   public func textEncoder() throws -> ModelComponent {
     try component("text_encoder") { weights in
@@ -113,9 +118,12 @@ public struct DiffusersFolder: ModelSource {
   private func component(_ name: String, _ view: (any TensorSource) throws -> any TensorSource)
     throws -> ModelComponent
   {
-    ModelComponent(
-      configuration: try ComponentConfiguration(folder.appending(path: "\(name)/config.json")),
-      weights: try view(weights(of: name)))
+    let configuration = try ComponentConfiguration(folder.appending(path: "\(name)/config.json"))
+    let weights = try weights(of: name)
+    return ModelComponent(
+      configuration: configuration, weights: try view(weights),
+      files: (weights as? ShardedTensors)?.files ?? [weights].compactMap { $0 as? SafetensorsFile },
+      prefix: "")
   }
 
   private func weights(of component: String) throws -> any TensorSource {

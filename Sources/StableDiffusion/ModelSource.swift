@@ -10,6 +10,9 @@ public protocol ModelSource: Sendable {
   /// For messages.
   var path: String { get }
 
+  /// Where its parts lie, in a few words.
+  var layout: String { get }
+
   func textEncoder() throws -> ModelComponent
   func autoencoder() throws -> ModelComponent
   func unet() throws -> ModelComponent
@@ -30,4 +33,7 @@ public protocol ModelSource: Sendable {
 public struct ModelComponent: Sendable {
   public let configuration: ComponentConfiguration
   public let weights: any TensorSource
+  let files: [SafetensorsFile]
+  /// How the names of its tensors begin in these files.
+  let prefix: String
 }

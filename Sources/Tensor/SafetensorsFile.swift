@@ -96,6 +96,11 @@ public final class SafetensorsFile: @unchecked Sendable {
 
   public func shape(of name: String) -> [Int]? { entries[name]?.shape }
 
+  /// In what a tensor is stored, such as `F16`, and in how many bytes.
+  public func storage(of name: String) -> (type: String, bytes: Int)? {
+    entries[name].map { ($0.type, $0.range.count) }
+  }
+
   /// Whether a tensor is a view of the file rather than a converted copy.
   public func isMapped(_ name: String) -> Bool {
     guard let entry = entries[name] else { return false }

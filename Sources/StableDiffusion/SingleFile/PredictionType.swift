@@ -54,4 +54,25 @@ enum CheckpointNotes {
         "\(path): 'parameterization' is \(other), which is not supported; supported is eps or v")
     }
   }
+
+  private static func text(_ prediction: DDIMScheduler.Prediction) -> String {
+    "prediction_type: \(prediction.rawValue)\n"
+  }
+
+  static func write(_ prediction: DDIMScheduler.Prediction, of checkpoint: URL) throws {
+    let url = url(of: checkpoint)
+    let path = url.path(percentEncoded: false)
+    let present = FileManager.default.contents(atPath: path)
+    let own = DDIMScheduler.Prediction.allCases.map { Data(text($0).utf8) }
+    guard present.map(own.contains) ?? !FileManager.default.fileExists(atPath: path) else {
+      throw ModelError(
+        "\(path) is there already and says more: put the line '\(text(prediction).dropLast())' into it"
+      )
+    }
+    do {
+      try Data(text(prediction).utf8).write(to: url, options: .atomic)
+    } catch {
+      throw ModelError("\(path) cannot be written: \(error.localizedDescription)")
+    }
+  }
 }

@@ -55,11 +55,15 @@ public struct SingleFileCheckpoint: ModelSource {
 
   public var path: String { file.place }
 
+  var family: String { architecture.name }
+
+  public var layout: String { "one file, in the original layout" }
+
   public func textEncoder() throws -> ModelComponent {
     guard let text else { throw missing }
     return ModelComponent(
       configuration: text.configuration(architecture, place: path),
-      weights: RenamedTensors(file, origin: text.origin))
+      weights: RenamedTensors(file, origin: text.origin), files: [file], prefix: text.prefix)
   }
 
   public func autoencoder() throws -> ModelComponent {
@@ -73,7 +77,7 @@ public struct SingleFileCheckpoint: ModelSource {
         .init(
           OriginalAutoencoder.prefix + names.original(of: name),
           isMatrix: name.contains(".attentions."))
-      })
+      }, files: [file], prefix: OriginalAutoencoder.prefix)
   }
 
   public func unet() throws -> ModelComponent {
@@ -84,7 +88,7 @@ public struct SingleFileCheckpoint: ModelSource {
         architecture, sampleSize: architecture.sampleSize(prediction()), place: path),
       weights: RenamedTensors(file) { [names = original.names] name in
         .init(OriginalUNet.prefix + names.original(of: name))
-      })
+      }, files: [file], prefix: OriginalUNet.prefix)
   }
 
   public func schedule() throws -> ComponentConfiguration {
@@ -121,6 +125,19 @@ public struct SingleFileCheckpoint: ModelSource {
     throw ModelError(
       "\(path) is a model of \(architecture.name), and does not say what it predicts: velocities, as 2.0 and 2.1 do (768 pixels), or noise, as 2.0-base and 2.1-base do (512 pixels); say so in a file \(notes) beside it that holds 'prediction_type: v_prediction' or 'prediction_type: epsilon', or let 'stemctl models inspect \(path) --prediction-type v_prediction' write it"
     )
+  }
+
+  /// Writes what a checkpoint predicts into the file beside it.
+  ///
+  /// - Throws: `ModelError`, where there is a file that somebody else wrote.
+  public static func write(_ prediction: DDIMScheduler.Prediction, beside checkpoint: URL) throws {
+    try CheckpointNotes.write(prediction, of: checkpoint)
+  }
+
+  /// Whether nothing says what the UNet predicts.
+  public var asksForPrediction: Bool {
+    architecture.prediction == nil && DDIMScheduler.Prediction(modelspec: file.metadata) == nil
+      && (try? CheckpointNotes.prediction(of: file.url)) == .some(nil)
   }
 
   private func has(_ prefix: String) -> Bool { file.names.contains { $0.hasPrefix(prefix) } }
