@@ -51,7 +51,8 @@ let package = Package(
     .target(
       name: "Tensor",
       dependencies: ["CKernels", "CLinux", "COneDNN", "COpenBLAS", "COpenMP", "CCrypto"]),
-    .target(name: "StableDiffusion", dependencies: ["CCLIPMerges", "CUTF8Proc", "Tensor"]),
+    .target(
+      name: "StableDiffusion", dependencies: ["CCLIPMerges", "CUTF8Proc", "Tensor", "Yams"]),
     .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
     .target(name: "VideoFile", dependencies: ["CConfinement", "CLibAV", "CLinux", "CSeccomp"]),
     .target(

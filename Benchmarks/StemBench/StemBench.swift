@@ -31,7 +31,7 @@ struct StemBench: ParsableCommand {
   func run() throws {
     if let threads { Parallel.threads = threads }
     let cases = BenchCases(
-      model: try StableDiffusionModel(folder: URL(fileURLWithPath: model), precision: precision))
+      model: try StableDiffusionModel(at: URL(fileURLWithPath: model), precision: precision))
     let encoder = JSONEncoder()
     while let line = readLine() {
       let answer: BenchAnswer

@@ -5,7 +5,7 @@ public struct ModelFolders: Sendable {
   /// The model that comes with stemd.
   public static let ownModel = "tiny-world"
 
-  /// The folder that holds one folder a model.
+  /// The folder that holds the models: a folder or a safetensors file for each.
   public var path: String
   /// The model of jobs that name none.
   public var defaultName: String
@@ -32,18 +32,55 @@ public struct ModelFolders: Sendable {
     return "/usr/share/stemd/models"
   }
 
-  /// The absolute path of a model's folder.
+  /// The absolute path of a model: the folder NAME, or the file NAME.safetensors.
+  ///
+  /// A file that is named as pickled models are is found as well: whoever opens it says why it is
+  /// not read.
+  ///
+  /// - Parameter name: may be a stranger's; nothing outside of the models' folder is found, unless a
+  ///   link there leads to it.
   /// - Throws: `MissingModel`
-  public func folder(named name: String?) throws -> String {
+  public func path(named name: String?) throws -> String {
     let name = name ?? defaultName
-    let folder = path + "/" + name
-    guard Self.isFolder(folder) else {
+    guard Self.isName(name) else {
       throw MissingModel(
         description:
-          "there is no model '\(displayName(name))': the folder \(displayName(folder)) does not exist; install it there, or name another model"
+          "'\(displayName(name))' is no name of a model: it takes the name of a folder in \(displayName(path)), or of a file without its .safetensors"
       )
     }
-    return folder
+    let model = path + "/" + name
+    if Self.isFolder(model) { return model }
+    let file = ([model] + Self.endings.map { "\(model).\($0)" }).first { path in
+      Self.endings.contains { path.hasSuffix(".\($0)") }
+        && FileManager.default.fileExists(atPath: path) && !Self.isFolder(path)
+    }
+    guard let file else {
+      throw MissingModel(
+        description:
+          "there is no model '\(displayName(name))': neither the folder \(displayName(model)) nor the file \(displayName(model)).safetensors exists; put it there, or name another model"
+      )
+    }
+    return file
+  }
+
+  /// The names of all that lies in the folder and may be a model, sorted.
+  public var names: [String] {
+    let entries = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    let names = entries.filter(Self.isName).compactMap { entry -> String? in
+      if Self.isFolder(path + "/" + entry) { return entry }
+      let ending = Self.endings.first { entry.hasSuffix(".\($0)") }
+      return ending.map { String(entry.dropLast($0.count + 1)) }
+    }
+    return Set(names).sorted()
+  }
+
+  /// Of files that are models, or that people take for such.
+  private static let endings = ["safetensors", "ckpt", "pt", "pth", "bin"]
+
+  /// Whether a text is a plain name, and no path.
+  static func isName(_ name: String) -> Bool {
+    !name.isEmpty && name.utf8.count <= 255 && name.utf8.first != 0x2e && !name.utf8.contains(0x2f)
+      && !name.unicodeScalars.contains { $0.properties.generalCategory == .control }
   }
 
   /// The folder that this program's own executable lies in, links resolved, without a slash at its

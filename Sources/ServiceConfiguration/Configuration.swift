@@ -8,7 +8,7 @@ public struct Configuration: Equatable, Sendable {
   public var workers = 1
   /// Of each worker; `nil` for the processors, shared among the workers.
   public var threads: Int?
-  /// The folder of model folders; `nil` for `ModelFolders.defaultPath`.
+  /// The models' folder; `nil` for `ModelFolders.defaultPath`.
   public var models: String?
   public var defaultModel = ModelFolders.ownModel
   /// Of jobs that ask for none.

@@ -50,9 +50,9 @@ extension ValueKind<Double> {
 }
 
 extension ValueKind<String> {
-  /// A plain name of a folder.
+  /// A model's.
   static let name = Self(
-    takes: "the plain name of a folder among the models",
+    takes: "the plain name of a folder or file among the models",
     read: { node in
       node.string.flatMap { $0.isEmpty || $0.hasPrefix(".") || $0.contains("/") ? nil : $0 }
     }, text: quotedText)

@@ -1,4 +1,3 @@
-import Foundation
 import Tensor
 
 /// The variational autoencoder between pictures and latents (diffusers' AutoencoderKL).
@@ -15,8 +14,9 @@ public final class AutoencoderKL: Sendable {
   private let decoder: Decoder
   private let quantise, dequantise: Linear?
 
-  init(folder: URL, precision: Precision, store: (any PreparedWeightsStore)?) throws {
-    let file = try ConfigurationFile(folder.appending(path: "config.json"))
+  init(_ component: ModelComponent, precision: Precision, store: (any PreparedWeightsStore)?) throws
+  {
+    let file = component.configuration
     try file.require("_class_name", oneOf: "AutoencoderKL")
     try file.require("act_fn", oneOf: "silu", "swish")
     for key in ["in_channels", "out_channels"] { try file.require(key, oneOf: "3") }
@@ -45,9 +45,7 @@ public final class AutoencoderKL: Sendable {
       groups: try file.size("norm_num_groups", default: 32),
       latentChannels: latentChannels,
       attends: try file.flag("mid_block_add_attention", default: true))
-    let weights = try Weights(
-      SafetensorsFile(ModelFolder.weightsFile("diffusion_pytorch_model", in: folder)),
-      precision: precision, store: store)
+    let weights = Weights(component.weights, precision: precision, store: store)
     encoder = try Encoder(weights["encoder"], shape)
     decoder = try Decoder(weights["decoder"], shape)
     quantise =
@@ -209,18 +207,12 @@ private struct AutoencoderMiddle {
       return
     }
     let path = weights["attentions.0"]
-    // Files from before 2023 have other names, and some hold the matrices as 1×1 convolutions.
-    func linear(_ name: String, _ old: String) throws -> Linear {
-      let name = path.has("\(name).weight") ? name : old
-      return try path.hasShape("\(name).weight", [channels, channels, 1, 1])
-        ? path.pointwise(name, channels, channels) : path.linear(name, channels, channels)
-    }
+    func linear(_ name: String) throws -> Linear { try path.linear(name, channels, channels) }
     attention = Attention(
       norm: try path.groupNorm(
         "group_norm", channels, groups: shape.groups, epsilon: shape.epsilon),
-      queries: try linear("to_q", "query"),
-      keys: try linear("to_k", "key"), values: try linear("to_v", "value"),
-      output: try linear("to_out.0", "proj_attn"), precision: weights.precision)
+      queries: try linear("to_q"), keys: try linear("to_k"), values: try linear("to_v"),
+      output: try linear("to_out.0"), precision: weights.precision)
   }
 
   func callAsFunction(_ input: Tensor) -> Tensor {

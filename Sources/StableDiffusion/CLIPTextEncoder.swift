@@ -1,4 +1,3 @@
-import Foundation
 import Tensor
 
 /// CLIP's text transformer: token ids to the hidden states that the UNet's cross-attention reads.
@@ -21,8 +20,9 @@ public final class CLIPTextEncoder: Sendable {
 
   private let activation: Activation
 
-  init(folder: URL, store: (any PreparedWeightsStore)?) throws {
-    let configuration = try ConfigurationFile(folder.appending(path: "config.json"))
+  init(_ component: ModelComponent, store: (any PreparedWeightsStore)?) throws {
+    let configuration = component.configuration
+    try configuration.require("model_type", oneOf: "clip_text_model", "clip")
     width = try configuration.size("hidden_size")
     positions = try configuration.size("max_position_embeddings")
     vocabularySize = try configuration.size("vocab_size")
@@ -35,10 +35,7 @@ public final class CLIPTextEncoder: Sendable {
     try configuration.require("hidden_act", oneOf: "quick_gelu", "gelu")
     activation =
       try configuration.text("hidden_act", default: "quick_gelu") == "gelu" ? .gelu : .quickGELU
-    let all = try Weights(
-      SafetensorsFile(ModelFolder.weightsFile("model", in: folder)), store: store)
-    // transformers' class wrote the prefix until version 5.
-    let weights = all.has("text_model.embeddings.token_embedding.weight") ? all["text_model"] : all
+    let weights = Weights(component.weights, store: store)
     let width = width
     tokenEmbedding = try weights["embeddings.token_embedding"].tensor(
       "weight", shape: [vocabularySize, width])

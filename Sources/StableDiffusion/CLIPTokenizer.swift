@@ -17,13 +17,13 @@ public struct CLIPTokenizer: Sendable {
   /// - Parameter longest: how many positions the text encoder has; the tokenizer's own limit
   ///   applies where it is lower.
   init(folder: URL, longest: Int) throws {
-    let configuration = try ConfigurationFile(folder.appending(path: "tokenizer_config.json"))
+    let configuration = try ComponentConfiguration(folder.appending(path: "tokenizer_config.json"))
     let vocabulary = try CLIPVocabulary(folder: folder)
     // transformers lets this file win over the config.
     let mapURL = folder.appending(path: "special_tokens_map.json")
     let map =
       FileManager.default.fileExists(atPath: mapURL.path(percentEncoded: false))
-      ? try ConfigurationFile(mapURL) : configuration
+      ? try ComponentConfiguration(mapURL) : configuration
     func token(_ key: String, _ fallback: String) throws -> String {
       let file = map.has(key) ? map : configuration
       let text = try file.token(key, default: fallback)

@@ -6,7 +6,7 @@ import Tensor
 /// whatever the spacing; diffusers' own sampling steps by a fixed distance, which with `trailing`
 /// and `linspace` is not quite where its next step begins.
 public struct DDIMScheduler: Sendable {
-  public enum Prediction: String, Sendable {
+  public enum Prediction: String, Sendable, CaseIterable {
     case epsilon
     case velocity = "v_prediction"
   }
@@ -21,15 +21,16 @@ public struct DDIMScheduler: Sendable {
   private let spacing: Spacing
   private let offset: Int
 
-  /// Reads the folder's scheduler config, whatever class it names: what counts is the schedule that
-  /// the model was trained with. Absent keys mean what they mean to diffusers' DDIMScheduler, but
-  /// that latents are never clipped.
-  init(folder: URL) throws {
-    let configuration = try ConfigurationFile(folder.appending(path: "scheduler_config.json"))
+  /// - Parameter configuration: of a scheduler, whatever class it names: what counts is the schedule
+  ///   that the model was trained with. Absent keys mean what they mean to diffusers' DDIMScheduler,
+  ///   but that latents are never clipped.
+  init(_ configuration: ComponentConfiguration) throws {
     let count = try configuration.size("num_train_timesteps", default: 1000)
     try configuration.require("clip_sample", oneOf: "false")
     try configuration.require("thresholding", oneOf: "false")
-    try configuration.require("rescale_betas_zero_snr", oneOf: "false")
+    for key in ["use_flow_sigmas", "use_dynamic_shifting"] {
+      try configuration.require(key, oneOf: "false")
+    }
     try configuration.require("prediction_type", oneOf: "epsilon", "v_prediction")
     try configuration.require("timestep_spacing", oneOf: "leading", "trailing", "linspace")
     prediction =
@@ -41,6 +42,15 @@ public struct DDIMScheduler: Sendable {
     guard (0..<count).contains(offset) else {
       throw configuration.wrong(
         "steps_offset", "takes a number from 0 to \(count - 1), not \(offset)")
+    }
+    // Schedulers of other kinds of models (flow matching, …) have no betas.
+    if let kind = try? configuration.text("_class_name"), kind != "DDIMScheduler",
+      !configuration.has("beta_start"), !configuration.has("trained_betas")
+    {
+      throw configuration.wrong(
+        "_class_name",
+        "is \(kind), without 'beta_start' or 'trained_betas'; supported are schedulers with betas, such as PNDMScheduler or EulerDiscreteScheduler"
+      )
     }
     let betas: [Double]
     if configuration.has("trained_betas") {
@@ -63,12 +73,33 @@ public struct DDIMScheduler: Sendable {
       throw configuration.wrong("num_train_timesteps", "needs as many betas between 0 and 1")
     }
     var product = 1.0
-    alphasCumprod = betas.map { beta in
+    var alphasCumprod = betas.map { beta in
       product *= 1 - beta
       return product
     }
+    if try configuration.flag("rescale_betas_zero_snr", default: false) {
+      guard prediction == .velocity else {
+        throw configuration.wrong(
+          "rescale_betas_zero_snr",
+          "is true, with which the noisiest latents tell nothing of the noise: it needs 'prediction_type' v_prediction"
+        )
+      }
+      alphasCumprod = Self.rescaledToNoSignal(alphasCumprod)
+    }
+    self.alphasCumprod = alphasCumprod
     finalAlphaCumprod =
       try configuration.flag("set_alpha_to_one", default: true) ? 1 : alphasCumprod[0]
+  }
+
+  /// Moves √ᾱ so that no signal is left at the last time step, and the first stays as it is (Lin et
+  /// al., arXiv 2305.08891, algorithm 1).
+  private static func rescaledToNoSignal(_ alphasCumprod: [Double]) -> [Double] {
+    let roots = alphasCumprod.map { $0.squareRoot() }
+    guard let first = roots.first, let last = roots.last, first > last else { return alphasCumprod }
+    return roots.map { root in
+      let moved = (root - last) * first / (first - last)
+      return moved * moved
+    }
   }
 
   /// The time steps of a run, noisiest first.

@@ -18,11 +18,10 @@ public struct EulerAncestralScheduler: Sendable {
   private let spacing: DDIMScheduler.Spacing
   private let offset: Int
 
-  /// - Parameter folder: of the model's scheduler config, whatever class it names; where it names no
+  /// - Parameter configuration: of the model's scheduler, whatever class it names; where it names no
   ///   spacing of the time steps that is `linspace`, as it is to diffusers' class.
-  init(folder: URL, schedule: DDIMScheduler) throws {
+  init(_ configuration: ComponentConfiguration, schedule: DDIMScheduler) throws {
     self.schedule = schedule
-    let configuration = try ConfigurationFile(folder.appending(path: "scheduler_config.json"))
     spacing =
       DDIMScheduler.Spacing(
         rawValue: try configuration.text("timestep_spacing", default: "linspace")) ?? .linspace
@@ -94,7 +93,8 @@ public struct EulerAncestralScheduler: Sendable {
 
   private func sigma(at timestep: Double) -> Double {
     func sigma(_ index: Int) -> Double {
-      let alpha = schedule.alphasCumprod[index]
+      // Where no signal is left, as little as diffusers' class leaves: 2⁻²⁴.
+      let alpha = max(schedule.alphasCumprod[index], 0x1p-24)
       return ((1 - alpha) / alpha).squareRoot()
     }
     let below = Int(timestep)

@@ -22,11 +22,11 @@ public struct PreparedModelCache {
   /// - Returns: the model, and whether any of its weights had to be prepared.
   /// - Throws: as `StableDiffusionModel.init`. Whatever is wrong with the cache itself is noted, and
   ///   the weights are then prepared in this process's own memory.
-  public func model(folder modelFolder: URL, precision: Precision) throws -> (
+  public func model(_ source: any ModelSource, precision: Precision) throws -> (
     model: StableDiffusionModel, isPrepared: Bool
   ) {
     var files: [PreparedWeightsFile] = []
-    let model = try StableDiffusionModel(folder: modelFolder, precision: precision) {
+    let model = try StableDiffusionModel(source, precision: precision) {
       identity, component, precision in
       do {
         let file = try PreparedWeightsFile(

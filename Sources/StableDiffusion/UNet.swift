@@ -39,11 +39,10 @@ public final class UNet: Sendable {
     var resampling: Convolution?
   }
 
-  init(folder: URL, precision: Precision, store: (any PreparedWeightsStore)?) throws {
-    let configuration = try UNetConfiguration(folder.appending(path: "config.json"))
-    let weights = try Weights(
-      SafetensorsFile(ModelFolder.weightsFile("diffusion_pytorch_model", in: folder)),
-      precision: precision, store: store)
+  init(_ component: ModelComponent, precision: Precision, store: (any PreparedWeightsStore)?) throws
+  {
+    let configuration = try UNetConfiguration(component.configuration)
+    let weights = Weights(component.weights, precision: precision, store: store)
     self.configuration = configuration
     let channels = configuration.channels
     let timeChannels = 4 * channels[0]

@@ -1,6 +1,4 @@
-import Foundation
-
-/// The sizes of a UNet, from its config.json; whatever this UNet does not do is refused here by
+/// The sizes of a UNet, from its configuration; whatever this UNet does not do is refused here by
 /// name.
 struct UNetConfiguration {
   let inputChannels, outputChannels, sampleSize: Int
@@ -14,8 +12,7 @@ struct UNetConfiguration {
   let linearProjection, flipsSineToCosine: Bool
   let frequencyShift: Double
 
-  init(_ url: URL) throws {
-    let file = try ConfigurationFile(url)
+  init(_ file: ComponentConfiguration) throws {
     try file.require("_class_name", oneOf: "UNet2DConditionModel")
     try file.require("act_fn", oneOf: "silu", "swish")
     try file.require("mid_block_type", oneOf: "UNetMidBlock2DCrossAttn")

@@ -96,8 +96,13 @@ public final class SafetensorsFile: @unchecked Sendable {
 
   public func shape(of name: String) -> [Int]? { entries[name]?.shape }
 
+  /// In what a tensor is stored, such as `F16`, and in how many bytes.
+  public func storage(of name: String) -> (type: String, bytes: Int)? {
+    entries[name].map { ($0.type, $0.range.count) }
+  }
+
   /// Whether a tensor is a view of the file rather than a converted copy.
-  func isMapped(_ name: String) -> Bool {
+  public func isMapped(_ name: String) -> Bool {
     guard let entry = entries[name] else { return false }
     return entry.type == "F32"
       && Int(bitPattern: contents.bytes + entry.range.lowerBound) % MemoryLayout<Float>.alignment
@@ -129,7 +134,7 @@ public final class SafetensorsFile: @unchecked Sendable {
   }
 
   /// Gives a tensor's pages back to the system, which reads them again should they be needed.
-  func forget(_ name: String) {
+  public func forget(_ name: String) {
     guard let range = entries[name]?.range else { return }
     contents.forget(range)
   }
@@ -183,7 +188,7 @@ public final class SafetensorsFile: @unchecked Sendable {
   }
 
   /// - Throws: `WeightsError` where a tensor does not hold what weights are made of.
-  func requireFloats(_ name: String) throws {
+  public func requireFloats(_ name: String) throws {
     let entry = try entry(name)
     guard ["F16", "BF16", "F32", "F64"].contains(entry.type) else { throw notFloats(name, entry) }
   }

@@ -5,38 +5,34 @@ import Foundation
 public struct Weights {
   /// In what the component's products are to be computed.
   public let precision: Precision
-  private let file: SafetensorsFile
+  private let source: any TensorSource
   private let prefix: String
   private let store: (any PreparedWeightsStore)?
 
   /// - Parameter store: keeps prepared weights; without one, they are made when first needed.
   public init(
-    _ file: SafetensorsFile, precision: Precision = .full,
+    _ source: any TensorSource, precision: Precision = .full,
     store: (any PreparedWeightsStore)? = nil
   ) {
-    self.init(file, precision, store, prefix: "")
+    self.init(source, precision, store, prefix: "")
   }
 
   private init(
-    _ file: SafetensorsFile, _ precision: Precision, _ store: (any PreparedWeightsStore)?,
+    _ source: any TensorSource, _ precision: Precision, _ store: (any PreparedWeightsStore)?,
     prefix: String
   ) {
-    (self.file, self.precision, self.store, self.prefix) = (file, precision, store, prefix)
+    (self.source, self.precision, self.store, self.prefix) = (source, precision, store, prefix)
   }
 
   /// The weights below `path`.
   public subscript(path: String) -> Weights {
-    Weights(file, precision, store, prefix: prefix + path + ".")
+    Weights(source, precision, store, prefix: prefix + path + ".")
   }
 
   /// Which file and which part of it, for messages.
-  public var place: String { "\(file.url.path(percentEncoded: false)), '\(prefix.dropLast())'" }
+  public var place: String { "\(source.place), '\(prefix.dropLast())'" }
 
-  public func has(_ name: String) -> Bool { file.shape(of: prefix + name) != nil }
-
-  public func hasShape(_ name: String, _ shape: [Int]) -> Bool {
-    file.shape(of: prefix + name) == shape
-  }
+  public func has(_ name: String) -> Bool { source.shape(of: prefix + name) != nil }
 
   /// - Throws: `WeightsError` naming the file and the tensor, where it is missing or has another
   ///   shape.
@@ -44,12 +40,12 @@ public struct Weights {
     let path = try checked(name, shape: shape)
     // A large tensor of 16 bits is worth keeping in 32; the file's own 32 bits are shared as they
     // are.
-    guard let store, !file.isMapped(path), shape.reduce(1, *) >= 1 << 16 else {
-      return try file.tensor(path)
+    guard let store, !source.isMapped(path), shape.reduce(1, *) >= 1 << 16 else {
+      return try source.tensor(path)
     }
     // What was prepared is not read again.
-    defer { file.forget(path) }
-    return try store.prepared("\(path) plain", shape: shape) { try file.tensor(path) }
+    defer { source.forget(path) }
+    return try store.prepared("\(path) plain", shape: shape) { try source.tensor(path) }
   }
 
   /// A tensor in the form that a kernel reads.
@@ -67,16 +63,16 @@ public struct Weights {
     // Once it is prepared, the plain form is not read again.
     if let store {
       // Not before the store has it: the prepared form may be the plain one.
-      defer { file.forget(path) }
+      defer { source.forget(path) }
       return PreparedWeights(
         ready: try store.prepared("\(path) \(form)", shape: preparedShape) {
-          prepare(try file.tensor(path))
+          prepare(try source.tensor(path))
         })
     }
-    try file.requireFloats(path)
-    return PreparedWeights { [file] in
-      defer { file.forget(path) }
-      guard let plain = try? file.tensor(path) else {
+    try source.requireFloats(path)
+    return PreparedWeights { [source] in
+      defer { source.forget(path) }
+      guard let plain = try? source.tensor(path) else {
         preconditionFailure("'\(path)' was there when the model was opened")
       }
       return prepare(plain)
@@ -86,13 +82,13 @@ public struct Weights {
   /// The path in the file, where there is a tensor of that shape.
   private func checked(_ name: String, shape: [Int]) throws -> String {
     let path = prefix + name
-    guard let found = file.shape(of: path) else {
+    guard let found = source.shape(of: path) else {
       throw WeightsError(
-        "\(file.url.path(percentEncoded: false)) has no tensor '\(path)' (of shape \(shape))")
+        "\(source.place) has no tensor '\(source.storedName(of: path))' (of shape \(shape))")
     }
     guard found == shape else {
       throw WeightsError(
-        "\(file.url.path(percentEncoded: false)): tensor '\(path)' has the shape \(found), but the model's config asks for \(shape)"
+        "\(source.place): tensor '\(source.storedName(of: path))' has the shape \(found), but the model's config asks for \(shape)"
       )
     }
     return path

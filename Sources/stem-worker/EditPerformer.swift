@@ -89,7 +89,7 @@ final class EditPerformer: EditPerforming {
     let start = ContinuousClock.now
     let (model, isPrepared) = try PreparedModelCache(
       folder: cacheFolder + "/weights", note: { reports.log(.notice, $0) }
-    ).model(folder: URL(fileURLWithPath: folder), precision: precision)
+    ).model(StableDiffusionModel.source(at: URL(fileURLWithPath: folder)), precision: precision)
     loaded = (folder, model)
     reports.log(
       .debug,

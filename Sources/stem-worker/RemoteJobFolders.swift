@@ -44,7 +44,7 @@ struct RemoteJobFolders {
         source: root + "/source", resultFolder: root + "/result",
         checkpointFolder: root + "/checkpoint", cacheFolder: scratch + "/cache",
         cacheBytes: cacheBytes,
-        modelFolder: try models.folder(named: assignment.model)))
+        modelFolder: try models.path(named: assignment.model)))
     try folder.fetch(checkpoint: files.checkpoint)
     return folder
   }

@@ -55,7 +55,7 @@ struct StemWorker: ParsableCommand {
 
     @Option(
       help: ArgumentHelp(
-        "The folder of model folders, without a shared spool. (default: $STEMD_MODELS, Models near the program, /usr/share/stemd/models)",
+        "The models' folder, without a shared spool. (default: $STEMD_MODELS, Models near the program, /usr/share/stemd/models)",
         valueName: "dir"))
     var models: String?
 

@@ -95,7 +95,7 @@ struct Generate: ParsableCommand {
     }
     line.show("load", milestone: "load")
     let model = try StableDiffusionModel(
-      folder: modelFolder(named: model), precision: precision.resolved(note: note))
+      at: modelURL(named: model), precision: precision.resolved(note: note))
     let start = ContinuousClock.now
     let made = try clip.run(
       with: model,

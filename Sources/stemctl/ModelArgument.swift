@@ -1,13 +1,18 @@
 import Foundation
 import JobQueue
+import ServiceConfiguration
 
-/// The model's folder: a path as it is (anything with a slash), a bare name below the models folder.
-func modelFolder(named model: String?) throws -> URL {
+/// A model: a path as it is (anything with a slash), a bare name in the models' folder.
+func modelURL(named model: String?) throws -> URL {
   if let model, model.contains("/") { return URL(fileURLWithPath: model) }
-  return URL(
-    fileURLWithPath: try ModelFolders(
-      path: ModelFolders.defaultPath(), defaultName: ModelFolders.ownModel
-    ).folder(named: model))
+  return URL(fileURLWithPath: try modelFolders(nil).path(named: model))
+}
+
+/// - Parameter path: `nil` for the folder that a stemd would take that was started here.
+func modelFolders(_ path: String?) -> ModelFolders {
+  let configured = try? ConfigurationSources().load().values.models
+  return ModelFolders(
+    path: path ?? configured ?? ModelFolders.defaultPath(), defaultName: ModelFolders.ownModel)
 }
 
 /// Finds out whether a video can be put where it is to be, before hours of work rather than after.

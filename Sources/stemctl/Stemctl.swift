@@ -8,7 +8,7 @@ struct Stemctl: ParsableCommand {
       Edit.self, Generate.self, Submit.self, Status.self, List.self, Watch.self, Cancel.self,
       Retry.self,
       Fetch.self, Workers.self, Stats.self, Config.self, Pause.self, Resume.self, Drain.self,
-      Keys.self,
+      Keys.self, Models.self,
       Verify.self,
     ])
 }

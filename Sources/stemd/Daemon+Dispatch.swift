@@ -79,7 +79,7 @@ extension Daemon {
     let model = settings.model ?? models.defaultName
     let files: Assignment.Files
     do {
-      let modelFolder = try worker.seesSpool ? models.folder(named: settings.model) : ""
+      let modelFolder = try worker.seesSpool ? models.path(named: settings.model) : ""
       do {
         try spool.prepareAttempt(of: job.id)
         files = try worker.seesSpool ? sharedFiles(of: job, modelFolder) : remoteFiles(of: job)

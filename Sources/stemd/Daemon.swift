@@ -149,7 +149,7 @@ final class Daemon {
   /// What is no reason not to start, but will make jobs fail: it may come by and by.
   func warnOfMissingFolders() {
     do {
-      _ = try models.folder(named: nil)
+      _ = try models.path(named: nil)
     } catch {
       logger.log(.modelMissing, "jobs that name no model will fail: \(error)")
     }

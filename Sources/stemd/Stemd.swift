@@ -39,7 +39,7 @@ struct Stemd: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The folder of model folders. (default: Models near the program, /usr/share/stemd/models)",
+      "The models' folder. (default: Models near the program, /usr/share/stemd/models)",
       valueName: "dir"))
   var models: String?
 

@@ -14,9 +14,9 @@ enum TinyWorld {
   static func model(_ precision: Precision) throws -> StableDiffusionModel {
     try (precision == .full ? full : mixed).get()
   }
-  private static let full = Result { try StableDiffusionModel(folder: folder) }
+  private static let full = Result { try StableDiffusionModel(at: folder) }
   private static let mixed = Result {
-    try StableDiffusionModel(folder: folder, precision: .mixed)
+    try StableDiffusionModel(at: folder, precision: .mixed)
   }
   static let clip = folder.appending(path: "clips/00-color.mp4").path
 }

@@ -34,4 +34,58 @@ import Testing
     let models = try make("source/Models")
     #expect(ModelFolders.defaultPath(near: program) == models)
   }
+
+  /// Of a folder that holds models of every kind, and a file beside it.
+  private func models() throws -> ModelFolders {
+    let folder = try make("models")
+    _ = try make("models/folder")
+    _ = try make("models/both")
+    _ = try make("elsewhere/linked")
+    for file in [
+      "models/single.safetensors", "models/both.safetensors", "models/pickled.ckpt",
+      "models/v1.5.safetensors", "models/notes.txt", "models/.hidden.safetensors",
+      "secret.safetensors",
+    ] { try Data().write(to: root.url.appending(path: file)) }
+    for (link, target) in [
+      ("linked", "../elsewhere/linked"), ("file-link.safetensors", "../secret.safetensors"),
+    ] {
+      try FileManager.default.createSymbolicLink(
+        atPath: "\(folder)/\(link)", withDestinationPath: target)
+    }
+    return ModelFolders(path: folder, defaultName: "folder")
+  }
+
+  @Test(
+    "a name is a folder's, or a file's without its ending; a link is the administrator's to make",
+    arguments: [
+      ("folder", "folder"), ("single", "single.safetensors"), ("both", "both"),
+      ("single.safetensors", "single.safetensors"), ("pickled", "pickled.ckpt"),
+      ("v1.5", "v1.5.safetensors"), ("linked", "linked"), ("file-link", "file-link.safetensors"),
+      (nil, "folder"),
+    ])
+  func namesAreFound(name: String?, file: String) throws {
+    let models = try models()
+    #expect(try models.path(named: name) == models.path + "/" + file)
+  }
+
+  @Test(
+    "nothing that is not among the models is found, whatever a name holds",
+    arguments: [
+      "..", "../secret", "../secret.safetensors", "folder/../../secret", "/etc", "/etc/passwd", "/",
+      "", ".", ".hidden", "./single", "single/", "folder/", "~", "notes.txt", "notes", "missing",
+      "single\u{0}", "sin\u{0}gle", "a\nb", "..\u{2f}secret", String(repeating: "x", count: 300),
+    ])
+  func strangersAreNot(name: String) throws {
+    let models = try models()
+    let error = #expect(throws: MissingModel.self) { try models.path(named: name) }
+    #expect(error?.description.contains("\n") == false)
+  }
+
+  @Test("all that may be a model is listed once, by the name that finds it")
+  func areListed() throws {
+    let models = try models()
+    #expect(
+      models.names == ["both", "file-link", "folder", "linked", "pickled", "single", "v1.5"])
+    for name in models.names { _ = try models.path(named: name) }
+  }
 }

@@ -157,7 +157,7 @@ import Yams
       ),
       (
         "default_model: ../x", "", [:],
-        "takes the plain name of a folder among the models, not '../x'"
+        "takes the plain name of a folder or file among the models, not '../x'"
       ),
       (
         "metrics_file: /tmp/metrics", "", [:],

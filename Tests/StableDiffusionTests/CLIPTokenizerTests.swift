@@ -75,7 +75,7 @@ import Testing
     try damaged.set(
       "pad_token", isObject ? ["content": "!", "__type": "AddedToken"] as [String: Any] : "!",
       in: path)
-    let ids = try StableDiffusionModel(folder: damaged.folder).tokenizer.encode("ball")
+    let ids = try StableDiffusionModel(at: damaged.folder).tokenizer.encode("ball")
     #expect(ids.prefix(4) == [685, 601, 686, 0])
   }
 
@@ -86,7 +86,7 @@ import Testing
     let text = try String(contentsOf: url, encoding: .utf8)
     try text.replacingOccurrences(of: "\n", with: "\r\n").write(
       to: url, atomically: true, encoding: .utf8)
-    let ids = try StableDiffusionModel(folder: damaged.folder).tokenizer.encode("a photo")
+    let ids = try StableDiffusionModel(at: damaged.folder).tokenizer.encode("a photo")
     #expect(ids.prefix(4) == [685, 320, 591, 686])
   }
 
@@ -122,7 +122,7 @@ import Testing
   func exclamationMarkAsPadding() throws {
     let damaged = try DamagedModel()
     try damaged.set("pad_token", "!", in: "tokenizer/tokenizer_config.json")
-    let ids = try StableDiffusionModel(folder: damaged.folder).tokenizer.encode("ball!! on")
+    let ids = try StableDiffusionModel(at: damaged.folder).tokenizer.encode("ball!! on")
     #expect(ids.prefix(6) == [685, 601, 0, 0, 513, 686] && ids[6...].allSatisfy { $0 == 0 })
   }
 }

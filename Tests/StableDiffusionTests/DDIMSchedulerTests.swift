@@ -22,7 +22,7 @@ import Testing
   func movesAreInverse(prediction: String) throws {
     let damaged = try DamagedModel()
     try damaged.set("prediction_type", prediction, in: "scheduler/scheduler_config.json")
-    let scheduler = try StableDiffusionModel(folder: damaged.folder).scheduler
+    let scheduler = try StableDiffusionModel(at: damaged.folder).scheduler
     let latents = RandomNumbers(seed: 0, stream: "latents").normal([2, 3, 5, 4])
     let clean = RandomNumbers(seed: 0, stream: "clean").normal([2, 3, 5, 4])
     // With the true clean latents and noise of a level known, a move to another level must give the

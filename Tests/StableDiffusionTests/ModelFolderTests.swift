@@ -6,11 +6,11 @@ import Testing
   @Test("a folder that is missing or is no model says so")
   func noModel() {
     let error = #expect(throws: ModelError.self) {
-      try StableDiffusionModel(folder: URL(fileURLWithPath: "/nonexistent/model"))
+      try StableDiffusionModel(at: URL(fileURLWithPath: "/nonexistent/model"))
     }
     #expect(error?.description.contains("/nonexistent/model") == true)
     #expect(throws: ModelError.self) {
-      try StableDiffusionModel(folder: FileManager.default.temporaryDirectory)
+      try StableDiffusionModel(at: FileManager.default.temporaryDirectory)
     }
   }
 
@@ -97,7 +97,7 @@ import Testing
     func identity(_ change: (DamagedModel) throws -> Void) throws -> String {
       let copy = try DamagedModel()
       try change(copy)
-      return try StableDiffusionModel(folder: copy.folder).identity
+      return try StableDiffusionModel(at: copy.folder).identity
     }
     #expect(try identity { _ in } == original)
     #expect(

@@ -14,7 +14,7 @@ import Testing
     model: StableDiffusionModel, isPrepared: Bool
   ) {
     try PreparedModelCache(folder: folder) { notes.add($0) }.model(
-      folder: TinyWorld.folder, precision: precision)
+      StableDiffusionModel.source(at: TinyWorld.folder), precision: precision)
   }
 
   private final class Notes: Sendable {
@@ -44,7 +44,7 @@ import Testing
     #expect(try weights().count == 3)
     let second = try open(precision)
     #expect(!second.isPrepared)
-    let alone = try StableDiffusionModel(folder: TinyWorld.folder, precision: precision)
+    let alone = try StableDiffusionModel(at: TinyWorld.folder, precision: precision)
     let expected = try output(alone)
     let outputs = try [first, second].map { try output($0.model) }
     #expect(outputs == [expected, expected])

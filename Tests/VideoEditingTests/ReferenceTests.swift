@@ -9,7 +9,7 @@ enum TinyWorld {
   private static let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
   static let folder = tests.deletingLastPathComponent().deletingLastPathComponent().appending(
     path: "Models/tiny-world")
-  static let model = Result { try StableDiffusionModel(folder: folder) }
+  static let model = Result { try StableDiffusionModel(at: folder) }
   static let golden = tests.appending(path: "Goldens/tiny-world-104x72.safetensors")
 }
 
@@ -25,7 +25,7 @@ enum TinyWorld {
   func everythingAgrees(precision: Precision) throws {
     var names: [String] = []
     let passed = try Verification(
-      model: StableDiffusionModel(folder: TinyWorld.folder, precision: precision),
+      model: StableDiffusionModel(at: TinyWorld.folder, precision: precision),
       golden: SafetensorsFile(TinyWorld.golden)
     ).run { outcome in
       switch outcome {
@@ -49,7 +49,7 @@ enum TinyWorld {
       "unet/diffusion_pytorch_model.safetensors", tensor: "conv_in.weight")
     var failed: [String] = []
     let passed = try Verification(
-      model: StableDiffusionModel(folder: model.folder, precision: precision),
+      model: StableDiffusionModel(at: model.folder, precision: precision),
       golden: SafetensorsFile(TinyWorld.golden)
     ).run { if case .compared(let row) = $0, !row.passes { failed.append(row.name) } }
     #expect(!passed)

@@ -54,7 +54,7 @@ import VideoEditing
     "editing by instruction gives what the authors' pipeline gives, group by group and resumed")
   func instructs() throws {
     let instructed = try InstructedModel(golden.tensor("instructed.conv_in"))
-    let model = try StableDiffusionModel(folder: instructed.folder)
+    let model = try StableDiffusionModel(at: instructed.folder)
     #expect(model.takesInstructions)
     let (theirs, noise) = (
       try golden.steps("instructed.latents"), try golden.steps("instructed.noise")
@@ -82,7 +82,7 @@ import VideoEditing
   @Test("a model that takes instructions edits a clip without inverting it, by its own method only")
   func instructedClip() throws {
     let instructed = try InstructedModel(golden.tensor("instructed.conv_in"))
-    let model = try StableDiffusionModel(folder: instructed.folder)
+    let model = try StableDiffusionModel(at: instructed.folder)
     let frames = Tensor(repeating: 0.5, shape: [2, 40, 56, 3])
     func edit(_ settings: EditSettings) throws -> (WholeEdit, Set<EditProgress.Stage>) {
       var seen: Set<EditProgress.Stage> = []

@@ -114,7 +114,7 @@ import Testing
   @Test("a model that takes instructions generates nothing")
   func instructedModel() throws {
     let instructed = try InstructedModel(golden.tensor("instructed.conv_in"))
-    let model = try StableDiffusionModel(folder: instructed.folder)
+    let model = try StableDiffusionModel(at: instructed.folder)
     #expect(throws: ModelError.self) {
       try VideoGeneration().run("a blue ball", height: 40, width: 56, with: model) { _ in }
     }

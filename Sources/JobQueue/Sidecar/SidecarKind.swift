@@ -41,15 +41,11 @@ extension SidecarKind<String> {
     Self(takes: takes, read: \.asText, write: { .text($0) })
   }
 
-  /// A plain name of a folder.
+  /// A model's.
   static let name = Self(
-    takes: "the plain name of a folder among the models",
-    read: { value in value.asText.flatMap { isName($0) ? $0 : nil } }, write: { .text($0) })
-
-  private static func isName(_ name: String) -> Bool {
-    !name.isEmpty && name.utf8.count <= 255 && name.utf8.first != 0x2e && !name.utf8.contains(0x2f)
-      && !name.unicodeScalars.contains { $0.properties.generalCategory == .control }
-  }
+    takes: "the plain name of a folder or file among the models",
+    read: { value in value.asText.flatMap { ModelFolders.isName($0) ? $0 : nil } },
+    write: { .text($0) })
 }
 
 extension SidecarKind

@@ -1,21 +1,26 @@
 import Foundation
 
-/// A component's JSON config. Every reading names the file and key where something is missing, of
-/// the wrong type or not supported.
-struct ConfigurationFile {
-  let url: URL
+/// How a component is configured: the values of its JSON file, or what was found out about it. Every
+/// reading names the place and the key where something is missing, of the wrong type or not
+/// supported.
+public struct ComponentConfiguration: Sendable {
+  /// The file, or whatever else the values come from.
+  let place: String
   private let values: [String: JSONValue]
 
   init(_ url: URL) throws {
-    self.url = url
-    let path = url.path(percentEncoded: false)
+    place = url.path(percentEncoded: false)
     guard let data = try? Data(contentsOf: url) else {
-      throw ModelError("\(path) is missing or cannot be read: the model folder is not complete")
+      throw ModelError("\(place) is missing or cannot be read: the model folder is not complete")
     }
     guard case .object(let values)? = try? JSONDecoder().decode(JSONValue.self, from: data) else {
-      throw ModelError("\(path) is not a JSON object")
+      throw ModelError("\(place) is not a JSON object")
     }
     self.values = values.filter { $0.value != .null }
+  }
+
+  init(_ values: [String: JSONValue], place: String) {
+    (self.values, self.place) = (values, place)
   }
 
   func has(_ key: String) -> Bool { values[key] != nil }
@@ -78,7 +83,7 @@ struct ConfigurationFile {
   }
 
   func wrong(_ key: String, _ reason: String) -> ModelError {
-    ModelError("\(url.path(percentEncoded: false)): '\(key)' \(reason)")
+    ModelError("\(place): '\(key)' \(reason)")
   }
 
   private func value<T>(_ key: String, _ kind: String, _ fallback: T?, _ read: (JSONValue) -> T?)
@@ -86,7 +91,7 @@ struct ConfigurationFile {
   {
     guard let raw = values[key] else {
       guard let fallback else {
-        throw ModelError("\(url.path(percentEncoded: false)) has no '\(key)', which takes \(kind)")
+        throw ModelError("\(place) has no '\(key)', which takes \(kind)")
       }
       return fallback
     }
@@ -96,7 +101,7 @@ struct ConfigurationFile {
 }
 
 /// Any JSON, with its types kept apart: true is not 1.
-private enum JSONValue: Decodable, Equatable, CustomStringConvertible {
+enum JSONValue: Decodable, Equatable, Sendable, CustomStringConvertible {
   case null
   case flag(Bool)
   case whole(Int)
@@ -123,6 +128,9 @@ private enum JSONValue: Decodable, Equatable, CustomStringConvertible {
       self = .object(try container.decode([String: JSONValue].self))
     }
   }
+
+  static func sizes(_ values: [Int]) -> Self { .array(values.map { .whole($0) }) }
+  static func texts(_ values: [String]) -> Self { .array(values.map { .string($0) }) }
 
   var number: Double? {
     switch self {

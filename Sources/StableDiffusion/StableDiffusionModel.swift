@@ -1,27 +1,7 @@
 import Foundation
 import Tensor
 
-/// A model in diffusers' folder layout.
-enum ModelFolder {
-  /// The component's weights, by diffusers' file names.
-  static func weightsFile(_ name: String, in folder: URL) throws -> URL {
-    let candidates = ["\(name).safetensors", "\(name).fp16.safetensors"].map {
-      folder.appending(path: $0)
-    }
-    guard
-      let found = candidates.first(where: {
-        FileManager.default.fileExists(atPath: $0.path(percentEncoded: false))
-      })
-    else {
-      throw ModelError(
-        "\(folder.path(percentEncoded: false)) holds neither \(candidates.map(\.lastPathComponent).joined(separator: " nor "))"
-      )
-    }
-    return found
-  }
-}
-
-/// A whole latent diffusion model, read from a folder.
+/// A whole latent diffusion model.
 public struct StableDiffusionModel: Sendable {
   public let tokenizer: CLIPTokenizer
   public let textEncoder: CLIPTextEncoder
@@ -38,43 +18,28 @@ public struct StableDiffusionModel: Sendable {
 
   /// - Parameters:
   ///   - precision: `.mixed` only where `Precision.isMixedSupported`.
-  ///   - store: for a model's identity, a component's folder name and a precision, where its
-  ///     prepared weights are kept; `nil` to make them when first needed.
+  ///   - store: for a model's identity, a component's name and a precision, where its prepared
+  ///     weights are kept; `nil` to make them when first needed.
   /// - Throws: `ModelError` or `WeightsError`: a sentence that names the missing file or tensor,
   ///   the wrong shape or the unsupported option.
   public init(
-    folder: URL, precision: Precision = .full,
+    _ source: any ModelSource, precision: Precision = .full,
     store: (_ identity: String, _ component: String, Precision) throws
       -> (any PreparedWeightsStore)? = { _, _, _ in nil }
   ) throws {
     self.precision = precision
-    let path = folder.path(percentEncoded: false)
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue
-    else {
-      throw ModelError("there is no model folder \(path)")
-    }
-    for part in ModelFolder.components
-    where !FileManager.default.fileExists(
-      atPath: folder.appending(path: part).path(percentEncoded: false))
-    {
-      throw ModelError(
-        "\(path) is not a model folder as diffusers writes it: it has no folder '\(part)'")
-    }
-    identity = try ModelFolder.identity(of: folder)
+    let path = source.path
+    identity = try source.identity()
     textEncoder = try CLIPTextEncoder(
-      folder: folder.appending(path: "text_encoder"), store: store(identity, "text_encoder", .full))
-    tokenizer = try CLIPTokenizer(
-      folder: folder.appending(path: "tokenizer"), longest: textEncoder.positions)
+      source.textEncoder(), store: store(identity, "text_encoder", .full))
+    tokenizer = try source.tokenizer(longest: textEncoder.positions)
     autoencoder = try AutoencoderKL(
-      folder: folder.appending(path: "vae"), precision: precision,
-      store: store(identity, "vae", precision))
+      source.autoencoder(), precision: precision, store: store(identity, "vae", precision))
     unet = try UNet(
-      folder: folder.appending(path: "unet"), precision: precision,
-      store: store(identity, "unet", precision))
-    let schedule = folder.appending(path: "scheduler")
-    scheduler = try DDIMScheduler(folder: schedule)
-    ancestralScheduler = try EulerAncestralScheduler(folder: schedule, schedule: scheduler)
+      source.unet(), precision: precision, store: store(identity, "unet", precision))
+    let schedule = try source.schedule()
+    scheduler = try DDIMScheduler(schedule)
+    ancestralScheduler = try EulerAncestralScheduler(schedule, schedule: scheduler)
     guard tokenizer.vocabularySize <= textEncoder.vocabularySize else {
       throw ModelError(
         "\(path): the tokenizer has \(tokenizer.vocabularySize) tokens, but the text encoder only \(textEncoder.vocabularySize)"
@@ -89,10 +54,43 @@ public struct StableDiffusionModel: Sendable {
     guard unet.inputChannels == channels || unet.inputChannels == 2 * channels,
       unet.outputChannels == channels
     else {
+      if unet.outputChannels == channels,
+        let other = OtherModels.name(unetOf: unet.inputChannels, latents: channels)
+      {
+        throw OtherModels.refusal(of: path, other)
+      }
       throw ModelError(
         "\(path): the UNet takes \(unet.inputChannels) channels and gives \(unet.outputChannels), but the latents have \(autoencoder.latentChannels); such a UNet is not supported"
       )
     }
+  }
+
+  /// Opens a model, whatever its layout.
+  public init(
+    at url: URL, precision: Precision = .full,
+    store: (_ identity: String, _ component: String, Precision) throws
+      -> (any PreparedWeightsStore)? = { _, _, _ in nil }
+  ) throws {
+    try self.init(Self.source(at: url), precision: precision, store: store)
+  }
+
+  /// What a model is opened from: a folder in diffusers' layout, or a single safetensors file.
+  ///
+  /// - Throws: as `init`, where there is neither.
+  public static func source(at url: URL) throws -> any ModelSource {
+    let path = url.path(percentEncoded: false)
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw ModelError("there is no model \(path)")
+    }
+    if isFolder.boolValue { return try DiffusersFolder(url) }
+    // Whoever opens a pipe may wait for ever.
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      throw ModelError("\(path) is neither a folder nor a file")
+    }
+    if PickledWeights.isPickled(url) { throw PickledWeights.refusal(of: url) }
+    return try SingleFileCheckpoint(url)
   }
 
   /// The text's hidden states as the UNet's context, (prompts, tokens, width).

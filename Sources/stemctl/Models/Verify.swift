@@ -11,7 +11,9 @@ struct Verify: ParsableCommand {
       "Prints each tensor's relative L2 error and tolerance; exits with 1 if any is not within it."
   )
 
-  @Argument(help: "The model folder.", completion: .directory)
+  @Argument(
+    help: "A model's folder or file, or the name of one in the models' folder.",
+    completion: .file(extensions: ["safetensors"]))
   var model: String
 
   @Argument(help: "The golden file.", completion: .file(extensions: ["safetensors"]))
@@ -39,7 +41,7 @@ struct Verify: ParsableCommand {
     if let threads { Parallel.threads = threads }
     let verification = Verification(
       model: try StableDiffusionModel(
-        folder: URL(fileURLWithPath: model), precision: precision),
+        at: modelURL(of: model), precision: precision),
       golden: try SafetensorsFile(URL(fileURLWithPath: golden)))
     print("tensor".padded(24) + "error".padded(12) + "tolerance".padded(12))
     let passed = try verification.run { outcome in

@@ -1,0 +1,81 @@
+import ArgumentParser
+import Foundation
+import JobQueue
+import StableDiffusion
+
+struct ModelsList: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list",
+    abstract: "List the models in the models' folder: name, family, size, precision, where.")
+
+  @Option(
+    help: ArgumentHelp(
+      "The models' folder. (default: the one that a stemd would take that was started here)",
+      valueName: "dir"), completion: .directory)
+  var models: String?
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  private struct Entry: Encodable {
+    var name: String
+    var path: String
+    var family: String?
+    var prediction: String?
+    var bytes: Int
+    var precision: [String]
+    var error: String?
+  }
+
+  func run() throws {
+    let folders = modelFolders(models)
+    guard FileManager.default.fileExists(atPath: folders.path) else {
+      throw CommandFailure(
+        "There is no folder \(folders.path): name the models' folder with --models, or with 'models' in the daemon's configuration."
+      )
+    }
+    let entries = try folders.names.map { name in
+      let path = try folders.path(named: name)
+      let model = ModelInspection(at: URL(fileURLWithPath: path), weighing: false)
+      return Entry(
+        name: name, path: path, family: model.familyText,
+        prediction: model.prediction?.rawValue, bytes: model.storage.values.reduce(0, +),
+        precision: model.storage.types, error: model.allProblems.first)
+    }
+    if json { return print(try jsonText(entries)) }
+    let width = entries.map(\.name.count).max() ?? 0
+    for entry in entries {
+      let name = entry.name.escapingControlCharacters()
+      let text =
+        entry.error.map { "not usable: \($0)" }
+        ?? [
+          entry.family ?? "", entry.prediction ?? "", byteText(entry.bytes),
+          entry.precision.joined(separator: "+"), entry.path,
+        ].joined(separator: "  ")
+      print(
+        name.padding(toLength: max(width, name.count), withPad: " ", startingAt: 0) + "  "
+          + text.escapingControlCharacters())
+    }
+  }
+}
+
+extension ModelInspection {
+  var familyText: String? {
+    family.map { $0 + (takesInstructions ? ", takes instructions" : "") }
+  }
+}
+
+extension [String: Int] {
+  /// The types that make up a model, the most first; a stray position does not count.
+  var types: [String] {
+    let floats = filter { $0.key.contains("F") }
+    return floats.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map(\.key)
+  }
+}
+
+/// With two or three digits that say something.
+func byteText(_ bytes: Int) -> String {
+  let bytes = Double(bytes)
+  return bytes < 0x1p30
+    ? String(format: "%.0f MiB", bytes / 0x1p20) : String(format: "%.1f GiB", bytes / 0x1p30)
+}
