@@ -1,7 +1,6 @@
 import Foundation
 
-/// CLIP's tokenizer: byte-level byte-pair encoding from `vocab.json` and `merges.txt`, as
-/// `transformers.CLIPTokenizer` does it.
+/// CLIP's tokenizer: byte-level byte-pair encoding, as `transformers.CLIPTokenizer` does it.
 public struct CLIPTokenizer: Sendable {
   /// The number of ids that `encode` gives.
   public let length: Int
@@ -21,40 +20,26 @@ public struct CLIPTokenizer: Sendable {
   ///   applies where it is lower.
   init(folder: URL, longest: Int) throws {
     let configuration = try ComponentConfiguration(folder.appending(path: "tokenizer_config.json"))
-    let vocabularyURL = folder.appending(path: "vocab.json")
-    guard let data = try? Data(contentsOf: vocabularyURL),
-      let vocabulary = try? JSONDecoder().decode([String: Int].self, from: data)
-    else {
-      throw ModelError(
-        "\(vocabularyURL.path(percentEncoded: false)) is missing or does not map tokens to numbers")
-    }
-    let mergesURL = folder.appending(path: "merges.txt")
-    guard let text = try? String(contentsOf: mergesURL, encoding: .utf8) else {
-      throw ModelError("\(mergesURL.path(percentEncoded: false)) is missing or is not UTF-8 text")
-    }
+    let files = try CLIPVocabularyFiles(folder: folder)
+    let vocabulary = files.vocabulary
     if let (token, id) = vocabulary.first(where: { !(0..<1 << 24).contains($0.value) }) {
-      throw ModelError(
-        "\(vocabularyURL.path(percentEncoded: false)): '\(token)' has the number \(id)")
+      throw ModelError("\(files.vocabularyPath): '\(token)' has the number \(id)")
     }
     var merges: [Pair: (rank: Int, merged: Int)] = [:]
-    var rank = 0
-    for line in text.split(whereSeparator: \.isNewline) where !line.hasPrefix("#version") {
-      let parts = line.split(separator: " ")
-      guard parts.count == 2, let left = vocabulary[String(parts[0])],
-        let right = vocabulary[String(parts[1])],
-        let merged = vocabulary[String(parts[0] + parts[1])]
+    for (rank, pair) in files.merges.enumerated() {
+      guard let left = vocabulary[pair.left], let right = vocabulary[pair.right],
+        let merged = vocabulary[pair.left + pair.right]
       else {
         throw ModelError(
-          "\(mergesURL.path(percentEncoded: false)): '\(line)' is not a pair of tokens of vocab.json"
+          "\(files.mergesPath): '\(pair.left) \(pair.right)' is not a pair of tokens of the vocabulary"
         )
       }
       if merges[Pair(left: left, right: right)] == nil {
         merges[Pair(left: left, right: right)] = (rank, merged)
       }
-      rank += 1
     }
     guard !merges.isEmpty else {
-      throw ModelError("\(mergesURL.path(percentEncoded: false)) holds no merges")
+      throw ModelError("\(files.mergesPath) holds no merges")
     }
     // transformers lets this file win over the config.
     let mapURL = folder.appending(path: "special_tokens_map.json")
@@ -65,7 +50,7 @@ public struct CLIPTokenizer: Sendable {
       let file = map.has(key) ? map : configuration
       let text = try file.token(key, default: fallback)
       guard !text.isEmpty, let id = vocabulary[text] else {
-        throw file.wrong(key, "is '\(text)', which vocab.json does not have")
+        throw file.wrong(key, "is '\(text)', which the vocabulary does not have")
       }
       return (text, id)
     }
