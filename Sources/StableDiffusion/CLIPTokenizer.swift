@@ -1,8 +1,7 @@
 import Foundation
 
-/// CLIP's tokenizer: byte-level byte-pair encoding from `vocab.json` and `merges.txt`, as
-/// `transformers.CLIPTokenizer` does it. Characters that are newer than this Swift's tables of Unicode
-/// may fall to other kinds of words than there.
+/// CLIP's tokenizer: byte-level byte-pair encoding, as `transformers.CLIPTokenizer` does it. Characters
+/// that are newer than this Swift's tables of Unicode may fall to other kinds of words than there.
 public struct CLIPTokenizer: Sendable {
   /// The number of ids that `encode` gives.
   public let length: Int
@@ -18,7 +17,7 @@ public struct CLIPTokenizer: Sendable {
   ///   applies where it is lower.
   init(folder: URL, longest: Int) throws {
     let configuration = try ComponentConfiguration(folder.appending(path: "tokenizer_config.json"))
-    let vocabulary = try CLIPVocabulary(folder: folder)
+    let vocabulary = try CLIPVocabulary(CLIPVocabularyFiles(folder: folder))
     // transformers lets this file win over the config.
     let mapURL = folder.appending(path: "special_tokens_map.json")
     let map =
@@ -28,7 +27,7 @@ public struct CLIPTokenizer: Sendable {
       let file = map.has(key) ? map : configuration
       let text = try file.token(key, default: fallback)
       guard !text.isEmpty, vocabulary.ids[text] != nil else {
-        throw file.wrong(key, "is '\(text)', which vocab.json does not have")
+        throw file.wrong(key, "is '\(text)', which the vocabulary does not have")
       }
       return text
     }

@@ -1,5 +1,4 @@
 import CCLIPMerges
-import Foundation
 
 /// CLIP's tokens, and which two neighbouring symbols of a word become one, in which order.
 struct CLIPVocabulary: Sendable {
@@ -12,57 +11,42 @@ struct CLIPVocabulary: Sendable {
   /// One more than the largest id.
   var size: Int { (ids.values.max() ?? -1) + 1 }
 
-  /// From `vocab.json` and `merges.txt`.
-  ///
   /// - Throws: `ModelError`, which names the file and what is wrong with it.
-  init(folder: URL) throws {
-    let vocabularyURL = folder.appending(path: "vocab.json")
-    guard let data = try? Data(contentsOf: vocabularyURL),
-      let ids = try? JSONDecoder().decode([String: Int].self, from: data)
-    else {
-      throw ModelError(
-        "\(vocabularyURL.path(percentEncoded: false)) is missing or does not map tokens to numbers")
+  init(_ files: CLIPVocabularyFiles) throws {
+    if let (token, id) = files.vocabulary.first(where: { !(0..<1 << 24).contains($0.value) }) {
+      throw ModelError("\(files.vocabularyPath): '\(token)' has the number \(id)")
     }
-    let mergesURL = folder.appending(path: "merges.txt")
-    guard let text = try? String(contentsOf: mergesURL, encoding: .utf8) else {
-      throw ModelError("\(mergesURL.path(percentEncoded: false)) is missing or is not UTF-8 text")
-    }
-    if let (token, id) = ids.first(where: { !(0..<1 << 24).contains($0.value) }) {
-      throw ModelError(
-        "\(vocabularyURL.path(percentEncoded: false)): '\(token)' has the number \(id)")
-    }
-    let lines = text.split(whereSeparator: \.isNewline).filter { !$0.hasPrefix("#version") }
-    try self.init(ids, merges: lines) {
-      ModelError("\(mergesURL.path(percentEncoded: false)) \($0)")
-    }
+    try self.init(files.vocabulary, merges: files.merges, from: files.mergesPath)
   }
 
   /// The one of 49,408 tokens that all Stable Diffusion models have, which comes with the program.
   static let builtIn: CLIPVocabulary = {
     let bytes = UnsafeRawBufferPointer(start: clip_merges(), count: clip_merges_count())
-    let lines = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline)
+    let merges = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { line in
+      let parts = line.split(separator: " ")
+      return (left: String(parts[0]), right: String(parts[1]))
+    }
     let tokens =
-      byteSymbols + byteSymbols.map { $0 + wordEnd }
-      + lines.map { $0.replacingOccurrences(of: " ", with: "") }
+      byteSymbols + byteSymbols.map { $0 + wordEnd } + merges.map { $0.left + $0.right }
       + ["<|startoftext|>", "<|endoftext|>"]
     do {
       return try CLIPVocabulary(
-        Dictionary(uniqueKeysWithValues: zip(tokens, tokens.indices)), merges: lines
-      ) { ModelError("the vocabulary of this program \($0)") }
+        Dictionary(uniqueKeysWithValues: zip(tokens, tokens.indices)), merges: merges,
+        from: "CLIP's vocabulary")
     } catch { preconditionFailure("\(error)") }
   }()
 
   private init(
-    _ ids: [String: Int], merges lines: [Substring], wrong: (String) -> ModelError
+    _ ids: [String: Int], merges pairs: [(left: String, right: String)], from place: String
   ) throws {
-    guard !lines.isEmpty else { throw wrong("holds no merges") }
+    guard !pairs.isEmpty else { throw ModelError("\(place) holds no merges") }
     var merges: [Pair: (rank: Int, merged: Int)] = [:]
-    for (rank, line) in lines.enumerated() {
-      let parts = line.split(separator: " ")
-      guard parts.count == 2, let left = ids[String(parts[0])], let right = ids[String(parts[1])],
-        let merged = ids[String(parts[0] + parts[1])]
-      else { throw wrong("holds '\(line)', which is not a pair of tokens of the vocabulary") }
-      let pair = Pair(left: left, right: right)
+    for (rank, (left, right)) in pairs.enumerated() {
+      guard let first = ids[left], let second = ids[right], let merged = ids[left + right] else {
+        throw ModelError(
+          "\(place): '\(left) \(right)' is not a pair of tokens of the vocabulary")
+      }
+      let pair = Pair(left: first, right: second)
       if merges[pair] == nil { merges[pair] = (rank, merged) }
     }
     (self.ids, self.merges) = (ids, merges)

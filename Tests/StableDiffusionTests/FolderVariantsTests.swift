@@ -204,4 +204,33 @@ import Testing
     let own = try TinyWorld.outputs(TinyWorld.model.get())
     #expect(other["unet"]?.values != own["unet"]?.values)
   }
+
+  /// As transformers writes it since version 5, and before.
+  @Test("a tokenizer in one file is the same as in two", arguments: [false, true])
+  func tokenizerInOneFile(pairsAsTexts: Bool) throws {
+    let model = try DamagedModel()
+    func text(_ file: String) throws -> String {
+      try String(contentsOf: model.folder.appending(path: "tokenizer/\(file)"), encoding: .utf8)
+    }
+    let lines = try text("merges.txt").split(separator: "\n").filter { !$0.hasPrefix("#version") }
+    let merges = lines.map { line -> Any in
+      pairsAsTexts ? String(line) : line.split(separator: " ").map(String.init)
+    }
+    let vocabulary = try JSONSerialization.jsonObject(with: Data(text("vocab.json").utf8))
+    let json: [String: Any] = [
+      "version": "1.0", "added_tokens": [["id": 685, "content": "<|startoftext|>"]],
+      "model": [
+        "type": "BPE", "end_of_word_suffix": "</w>", "vocab": vocabulary, "merges": merges,
+      ],
+    ]
+    for file in ["vocab.json", "merges.txt"] { try model.remove("tokenizer/" + file) }
+    try JSONSerialization.data(withJSONObject: json).write(
+      to: model.folder.appending(path: "tokenizer/tokenizer.json"))
+    let (ours, own) = (try model.opened().tokenizer, try TinyWorld.model.get().tokenizer)
+    for prompt in ["a photo of a red rubber ball", "Ünïcode, it's 42!", ""] {
+      #expect(ours.encode(prompt) == own.encode(prompt))
+    }
+    try model.write(#"{"model": {"type": "Unigram", "vocab": []}}"#, to: "tokenizer/tokenizer.json")
+    #expect(model.complaint().contains("tokenizer.json"))
+  }
 }
