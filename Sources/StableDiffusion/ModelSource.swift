@@ -27,6 +27,18 @@ public protocol ModelSource: Sendable {
   /// and of a sample of the weights that reaches every tensor. Reading gigabytes of weights whole
   /// would take longer than many an edit.
   func identity() throws -> String
+
+  /// The identity of the model whose prepared weights this one shares.
+  func sharedIdentity() throws -> String
+
+  /// To be called when everything that a model needs has been asked for.
+  /// - Throws: `ModelError` where there is something left that was to count.
+  func checkAllUsed() throws
+}
+
+extension ModelSource {
+  public func sharedIdentity() throws -> String { try identity() }
+  public func checkAllUsed() throws {}
 }
 
 /// One network of a model.

@@ -25,22 +25,30 @@ public struct PreparedModelCache {
   public func model(_ source: any ModelSource, precision: Precision) throws -> (
     model: StableDiffusionModel, isPrepared: Bool
   ) {
-    var files: [PreparedWeightsFile] = []
-    let model = try StableDiffusionModel(source, precision: precision) {
-      identity, component, precision in
-      do {
-        let file = try PreparedWeightsFile(
-          folder: folder, name: "\(identity.prefix(32))-\(component)-\(precision)",
-          identity: "\(identity) \(component) \(precision)", note: note)
-        files.append(file)
-        return file
-      } catch {
-        note("the prepared weights are not shared with other workers: \(error)")
-        return nil
+    var files: [String: PreparedWeightsFile] = [:]
+    func opened(_ source: any ModelSource) throws -> StableDiffusionModel {
+      let model = try StableDiffusionModel(source, precision: precision) {
+        identity, component, precision in
+        let name = "\(identity.prefix(32))-\(component)-\(precision)"
+        if let file = files[name] { return file }
+        do {
+          let file = try PreparedWeightsFile(
+            folder: folder, name: name, identity: "\(identity) \(component) \(precision)",
+            note: note)
+          files[name] = file
+          return file
+        } catch {
+          note("the prepared weights are not shared with other workers: \(error)")
+          return nil
+        }
       }
+      for file in files.values { file.finish() }
+      return model
     }
-    for file in files { file.finish() }
-    let isPrepared = files.contains { $0.origin == .prepared }
+    // What LoRAs change is not shared, but the files are to hold the whole of their model.
+    if let changed = source as? ModelWithLoRAs { _ = try opened(changed.base) }
+    let model = try opened(source)
+    let isPrepared = files.values.contains { $0.origin == .prepared }
     if isPrepared {
       removeIdle()
       Tensor.releaseIdleMemory()

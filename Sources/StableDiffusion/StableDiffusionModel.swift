@@ -30,13 +30,15 @@ public struct StableDiffusionModel: Sendable {
     self.precision = precision
     let path = source.path
     identity = try source.identity()
+    let shared = try source.sharedIdentity()
     textEncoder = try CLIPTextEncoder(
-      source.textEncoder(), store: store(identity, "text_encoder", .full))
+      source.textEncoder(), store: store(shared, "text_encoder", .full))
     tokenizer = try source.tokenizer(longest: textEncoder.positions)
     autoencoder = try AutoencoderKL(
-      source.autoencoder(), precision: precision, store: store(identity, "vae", precision))
+      source.autoencoder(), precision: precision, store: store(shared, "vae", precision))
     unet = try UNet(
-      source.unet(), precision: precision, store: store(identity, "unet", precision))
+      source.unet(), precision: precision, store: store(shared, "unet", precision))
+    try source.checkAllUsed()
     let schedule = try source.schedule()
     scheduler = try DDIMScheduler(schedule)
     ancestralScheduler = try EulerAncestralScheduler(schedule, schedule: scheduler)

@@ -18,6 +18,9 @@ public protocol TensorSource: Sendable {
   /// Whether `tensor` gives a view of a mapped file.
   func isMapped(_ name: String) -> Bool
 
+  /// Whether the tensor is this process's own, which nobody shares.
+  func isPrivate(_ name: String) -> Bool
+
   /// Gives the pages of a tensor's file back to the system, which reads them again should they be
   /// needed.
   func forget(_ name: String)
@@ -27,6 +30,10 @@ public protocol TensorSource: Sendable {
 
   /// Feeds what tells these tensors from others to a hash, without reading all of them.
   func feedSample(to hash: ContentHash)
+}
+
+extension TensorSource {
+  public func isPrivate(_ name: String) -> Bool { false }
 }
 
 extension SafetensorsFile: TensorSource {

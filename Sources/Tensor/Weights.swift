@@ -40,7 +40,7 @@ public struct Weights {
     let path = try checked(name, shape: shape)
     // A large tensor of 16 bits is worth keeping in 32; the file's own 32 bits are shared as they
     // are.
-    guard let store, !source.isMapped(path), shape.reduce(1, *) >= 1 << 16 else {
+    guard let store = store(for: path), !source.isMapped(path), shape.reduce(1, *) >= 1 << 16 else {
       return try source.tensor(path)
     }
     // What was prepared is not read again.
@@ -61,7 +61,7 @@ public struct Weights {
   ) throws -> PreparedWeights {
     let path = try checked(name, shape: shape)
     // Once it is prepared, the plain form is not read again.
-    if let store {
+    if let store = store(for: path) {
       // Not before the store has it: the prepared form may be the plain one.
       defer { source.forget(path) }
       return PreparedWeights(
@@ -77,6 +77,10 @@ public struct Weights {
       }
       return prepare(plain)
     }
+  }
+
+  private func store(for path: String) -> (any PreparedWeightsStore)? {
+    source.isPrivate(path) ? nil : store
   }
 
   /// The path in the file, where there is a tensor of that shape.

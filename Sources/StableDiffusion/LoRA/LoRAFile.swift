@@ -1,0 +1,94 @@
+import Foundation
+import Tensor
+
+/// A LoRA: low-rank terms for some layers of a model (Hu et al., arXiv 2106.09685), in one file.
+struct LoRAFile {
+  /// By component and layer.
+  private(set) var terms: [LoRATensorName.Component: [String: LowRankTerm]] = [:]
+  private let file: SafetensorsFile
+
+  /// - Parameter weight: how strongly it changes the model.
+  /// - Throws: `ModelError`, where the file holds something else; `WeightsError` where it cannot be
+  ///   read.
+  init(_ url: URL, weight: Double) throws {
+    let path = url.path(percentEncoded: false)
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw ModelError("there is no LoRA \(path)")
+    }
+    if PickledWeights.isPickled(url) { throw PickledWeights.refusal(of: url) }
+    file = try SafetensorsFile(url)
+    if let other = Self.other(file.names) {
+      throw ModelError(
+        "\(path) is \(other), which is not supported; supported are LoRAs for Stable Diffusion 1.x and 2.x in the layouts of diffusers and kohya"
+      )
+    }
+    var found: [LoRATensorName.Component: [String: Parts]] = [:]
+    for stored in file.names {
+      guard let name = LoRATensorName(stored) else {
+        throw ModelError(
+          "\(path) is no LoRA in the layout of diffusers or kohya: it holds '\(stored)'")
+      }
+      var parts = found[name.component, default: [:]][name.layer, default: Parts()]
+      switch name.part {
+      case .down: parts.down = stored
+      case .up: parts.up = stored
+      case .alpha: parts.alpha = stored
+      }
+      found[name.component, default: [:]][name.layer] = parts
+    }
+    guard !found.isEmpty else { throw ModelError("\(path) holds no tensors") }
+    let notes = try LoRAMetadata(file.metadata, path: path)
+    for (component, layers) in found {
+      for (layer, parts) in layers {
+        guard let downName = parts.down, let upName = parts.up else {
+          throw ModelError(
+            "\(path) is not a whole LoRA: of the layer '\(layer)' it has no \(parts.down == nil ? "down" : "up") part"
+          )
+        }
+        let (down, up) = (try file.tensor(downName), try file.tensor(upName))
+        guard down.shape.count >= 2, down.shape[0] > 0, down.isFinite, up.isFinite else {
+          throw ModelError("\(path): the layer '\(layer)' has no usable numbers")
+        }
+        let rank = Double(down.shape[0])
+        let alpha =
+          try parts.alpha.map { try number($0) } ?? notes.alpha(of: layer, component)
+          ?? rank
+        let scale = weight * alpha / (notes.usesRoots(component) ? rank.squareRoot() : rank)
+        terms[component, default: [:]][layer] = LowRankTerm(
+          up: up, down: down, scale: Float(scale))
+      }
+    }
+  }
+
+  func feed(_ hash: ContentHash) { file.feedSample(to: hash) }
+
+  private struct Parts { var down, up, alpha: String? }
+
+  private func number(_ name: String) throws -> Double {
+    let tensor = try file.tensor(name)
+    guard tensor.count == 1, tensor.isFinite else {
+      throw ModelError("\(file.place): '\(name)' is not one number")
+    }
+    return Double(tensor.values[0])
+  }
+
+  /// What a file holds that is like a LoRA, but none.
+  private static func other(_ names: [String]) -> String? {
+    let marks = [
+      (".hada_w1_", "a LoHa"), (".lokr_w", "a LoKr"), (".lora_mid.", "a LoCon with a middle part"),
+      ("dora_scale", "a DoRA"), ("lora_magnitude_vector", "a DoRA"),
+      (".diff", "a LoRA with whole differences"),
+      ("lora_te1_", "a LoRA for Stable Diffusion XL"),
+      ("lora_te2_", "a LoRA for Stable Diffusion XL"),
+      ("text_encoder_2.", "a LoRA for Stable Diffusion XL"),
+      ("lora_unet_input_blocks_", "a LoRA for Stable Diffusion XL"),
+      ("lora_unet_double_blocks_", "a LoRA for Flux"),
+      ("transformer.", "a LoRA for a transformer model such as Flux"),
+    ]
+    return marks.first { mark, _ in
+      names.contains {
+        $0.hasPrefix(mark) || $0.contains(mark) && mark.first == "." || $0.hasSuffix(mark)
+      }
+    }?.1
+  }
+}

@@ -1,0 +1,76 @@
+/// Which layer of a model a tensor of a LoRA file belongs to, and what of the low-rank term it is; in
+/// the names that diffusers, peft and kohya's scripts give them.
+struct LoRATensorName: Equatable {
+  enum Component: String {
+    case unet
+    case textEncoder = "text_encoder"
+  }
+  enum Part { case down, up, alpha }
+
+  let component: Component
+  /// The layer's path with `_` for each dot, and without `text_model`.
+  let layer: String
+  let part: Part
+
+  /// `nil` for names of another kind.
+  init?(_ name: String) {
+    guard let (stem, part) = Self.parted(name) else { return nil }
+    self.part = part
+    if stem.hasPrefix("lora_unet_") {
+      (component, layer) = (.unet, String(stem.dropFirst("lora_unet_".count)))
+      return
+    }
+    if stem.hasPrefix("lora_te_") {
+      let path = stem.dropFirst("lora_te_".count)
+      (component, layer) = (
+        .textEncoder, path.hasPrefix("text_model_") ? String(path.dropFirst(11)) : String(path)
+      )
+      return
+    }
+    var path = stem
+    var component = Component.unet
+    for (prefix, owner) in Self.owners where path.hasPrefix(prefix) {
+      (path, component) = (String(path.dropFirst(prefix.count)), owner)
+      break
+    }
+    // Until 2024 diffusers named the processors of attention rather than its layers.
+    path = path.replacing(".processor.", with: ".")
+    for (old, new) in component == .unet ? Self.oldUNet : Self.oldText where path.hasSuffix(old) {
+      path = path.dropLast(old.count) + new
+    }
+    if component == .textEncoder, path.hasPrefix("text_model.") {
+      path = String(path.dropFirst(11))
+    }
+    (self.component, layer) = (component, path.replacing(".", with: "_"))
+  }
+
+  private static func parted(_ name: String) -> (stem: String, Part)? {
+    for (ending, part) in endings where name.hasSuffix(ending) {
+      return (String(name.dropLast(ending.count)), part)
+    }
+    return nil
+  }
+
+  private static let endings: [(String, Part)] = [
+    (".lora_down.weight", .down), (".lora_up.weight", .up),
+    (".lora_A.weight", .down), (".lora_B.weight", .up),
+    (".lora.down.weight", .down), (".lora.up.weight", .up),
+    (".lora_linear_layer.down.weight", .down), (".lora_linear_layer.up.weight", .up),
+    // Of `to_q_lora.down.weight`, the layer's name goes up to the end.
+    (".down.weight", .down), (".up.weight", .up), (".alpha", .alpha),
+  ]
+
+  /// Files that a UNet alone has written name no component.
+  private static let owners: [(String, Component)] = [
+    ("base_model.model.", .unet), ("unet.", .unet), ("text_encoder.", .textEncoder),
+  ]
+
+  private static let oldUNet = [
+    ("to_q_lora", "to_q"), ("to_k_lora", "to_k"), ("to_v_lora", "to_v"),
+    ("to_out_lora", "to_out.0"),
+  ]
+  private static let oldText = [
+    ("to_q_lora", "q_proj"), ("to_k_lora", "k_proj"), ("to_v_lora", "v_proj"),
+    ("to_out_lora", "out_proj"),
+  ]
+}
