@@ -32,6 +32,8 @@ public struct EditSettings: Codable, Sendable, Equatable {
   public var options = EditorOptions()
   /// A folder's name below the models folder; `nil` for the default model.
   public var model: String?
+  /// LoRAs by name, and how strongly each changes the model.
+  public var loras: [String: Double] = [:]
   /// `nil` for what the daemon's configuration says; without a daemon, for `auto`.
   public var precision: PrecisionSetting?
 

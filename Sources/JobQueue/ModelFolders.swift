@@ -63,11 +63,36 @@ public struct ModelFolders: Sendable {
     return file
   }
 
+  /// The absolute path of a LoRA: the file NAME.safetensors in the folder `loras` among the models.
+  ///
+  /// - Parameter name: as of `path`.
+  /// - Throws: `MissingModel`
+  public func lora(named name: String) throws -> String {
+    let file = "\(path)/\(Self.lorasName)/\(name).safetensors"
+    guard Self.isName(name), FileManager.default.fileExists(atPath: file), !Self.isFolder(file)
+    else {
+      throw MissingModel(
+        description:
+          "there is no LoRA '\(displayName(name))': the file \(displayName(file)) does not exist; put it there, or name another"
+      )
+    }
+    return file
+  }
+
+  /// The absolute paths of LoRAs, by name.
+  /// - Throws: `MissingModel`
+  public func loras(named names: some Sequence<String>) throws -> [String: String] {
+    try names.reduce(into: [:]) { $0[$1] = try lora(named: $1) }
+  }
+
+  /// The folder of LoRAs, which is no model.
+  private static let lorasName = "loras"
+
   /// The names of all that lies in the folder and may be a model, sorted.
   public var names: [String] {
     let entries = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
     let names = entries.filter(Self.isName).compactMap { entry -> String? in
-      if Self.isFolder(path + "/" + entry) { return entry }
+      if Self.isFolder(path + "/" + entry) { return entry == Self.lorasName ? nil : entry }
       let ending = Self.endings.first { entry.hasSuffix(".\($0)") }
       return ending.map { String(entry.dropLast($0.count + 1)) }
     }

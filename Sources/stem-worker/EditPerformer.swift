@@ -9,10 +9,28 @@ import VideoFile
 
 /// Edits clips with the engine, and keeps the model at hand for the next one.
 final class EditPerformer: EditPerforming {
-  private var loaded: (folder: String, model: StableDiffusionModel)?
+  private var loaded: (origin: Origin, model: StableDiffusionModel)?
   private let remoteFolders: RemoteJobFolders?
   private let video = VideoProcess(
     program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath())
+
+  /// What a model is made of.
+  private struct Origin: Equatable {
+    let folder: String
+    /// Paths of LoRAs, with their weights.
+    let loras: [String: Double]
+    let precision: Precision
+
+    func source() throws -> any ModelSource {
+      let base = try StableDiffusionModel.source(at: URL(fileURLWithPath: folder))
+      guard !loras.isEmpty else { return base }
+      return try ModelWithLoRAs(
+        base,
+        loras: loras.sorted { $0.key < $1.key }.map {
+          (URL(fileURLWithPath: $0.key), $0.value)
+        })
+    }
+  }
 
   /// - Parameters:
   ///   - threads: `nil` for one on every processor. Counts for the calling thread, which must be
@@ -59,9 +77,13 @@ final class EditPerformer: EditPerforming {
       let precision = (assignment.settings.precision ?? .auto).resolved {
         reports.log(.notice, $0)
       }
+      let loras = assignment.settings.loras.reduce(into: [String: Double]()) { paths, lora in
+        if let path = files.loras?[lora.key] { paths[path] = lora.value }
+      }
       let edit = try ClipEdit(
         model: model(
-          files.modelFolder, precision, cacheFolder: files.cacheFolder, reports),
+          Origin(folder: files.modelFolder, loras: loras, precision: precision),
+          cacheFolder: files.cacheFolder, reports),
         settings: assignment.settings, video: video, scratchFolder: files.resultFolder)
       return try edit.run(
         input: files.source, output: files.resultFolder + "/edited.mp4", limits: assignment.limits,
@@ -79,21 +101,19 @@ final class EditPerformer: EditPerforming {
 
   /// - Parameter cacheFolder: where workers share weights.
   private func model(
-    _ folder: String, _ precision: Precision, cacheFolder: String, _ reports: EditReports
+    _ origin: Origin, cacheFolder: String, _ reports: EditReports
   ) throws -> StableDiffusionModel {
-    if let loaded, loaded.folder == folder, loaded.model.precision == precision {
-      return loaded.model
-    }
+    if let loaded, loaded.origin == origin { return loaded.model }
     // The old model's memory is free before the new one takes its own.
     loaded = nil
     let start = ContinuousClock.now
     let (model, isPrepared) = try PreparedModelCache(
       folder: cacheFolder + "/weights", note: { reports.log(.notice, $0) }
-    ).model(StableDiffusionModel.source(at: URL(fileURLWithPath: folder)), precision: precision)
-    loaded = (folder, model)
+    ).model(origin.source(), precision: origin.precision)
+    loaded = (origin, model)
     reports.log(
       .debug,
-      "\(isPrepared ? "prepared" : "mapped") the model \(folder) in \(precision) precision within \(ContinuousClock.now - start)"
+      "\(isPrepared ? "prepared" : "mapped") the model \(origin.folder) in \(origin.precision) precision within \(ContinuousClock.now - start)"
     )
     return model
   }

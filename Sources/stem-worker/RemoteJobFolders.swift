@@ -44,7 +44,8 @@ struct RemoteJobFolders {
         source: root + "/source", resultFolder: root + "/result",
         checkpointFolder: root + "/checkpoint", cacheFolder: scratch + "/cache",
         cacheBytes: cacheBytes,
-        modelFolder: try models.path(named: assignment.model)))
+        modelFolder: try models.path(named: assignment.model),
+        loras: try models.loras(named: assignment.settings.loras.keys)))
     try folder.fetch(checkpoint: files.checkpoint)
     return folder
   }

@@ -78,7 +78,7 @@ struct Edit: ParsableCommand {
     let precision = (settings.precision ?? .auto).resolved(note: note)
     let edit = try ClipEdit(
       model: try StableDiffusionModel(
-        at: modelURL(named: settings.model), precision: precision),
+        modelSource(named: settings.model, loras: settings.loras), precision: precision),
       settings: settings,
       video: VideoProcess(
         program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()),

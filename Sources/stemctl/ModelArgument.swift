@@ -1,11 +1,24 @@
 import Foundation
 import JobQueue
 import ServiceConfiguration
+import StableDiffusion
 
 /// A model: a path as it is (anything with a slash), a bare name in the models' folder.
 func modelURL(named model: String?) throws -> URL {
   if let model, model.contains("/") { return URL(fileURLWithPath: model) }
   return URL(fileURLWithPath: try modelFolders(nil).path(named: model))
+}
+
+/// A model with LoRAs of the models' folder.
+func modelSource(named model: String?, loras: [String: Double]) throws -> any ModelSource {
+  let base = try StableDiffusionModel.source(at: modelURL(named: model))
+  guard !loras.isEmpty else { return base }
+  let files = try modelFolders(nil).loras(named: loras.keys)
+  return try ModelWithLoRAs(
+    base,
+    loras: files.sorted { $0.key < $1.key }.map {
+      (URL(fileURLWithPath: $0.value), loras[$0.key] ?? 1)
+    })
 }
 
 /// - Parameter path: `nil` for the folder that a stemd would take that was started here.

@@ -78,11 +78,17 @@ extension Daemon {
     settings.precision = settings.precision ?? configuration.precision
     let model = settings.model ?? models.defaultName
     let files: Assignment.Files
+    let loras: [String: String]
+    do {
+      loras = try worker.seesSpool ? models.loras(named: settings.loras.keys) : [:]
+    } catch { return ended(.failed("\(error)")) }
     do {
       let modelFolder = try worker.seesSpool ? models.path(named: settings.model) : ""
       do {
         try spool.prepareAttempt(of: job.id)
-        files = try worker.seesSpool ? sharedFiles(of: job, modelFolder) : remoteFiles(of: job)
+        files =
+          try worker.seesSpool
+          ? sharedFiles(of: job, modelFolder, loras: loras) : remoteFiles(of: job)
       } catch {
         return ended(.attemptFailed("\(error)", sentence: { "\(error) (tried \($0) times)" }))
       }
@@ -129,13 +135,15 @@ extension Daemon {
     return true
   }
 
-  private func sharedFiles(of job: Job, _ modelFolder: String) -> Assignment.Files {
+  private func sharedFiles(of job: Job, _ modelFolder: String, loras: [String: String])
+    -> Assignment.Files
+  {
     .shared(
       Assignment.SharedFiles(
         source: spool.folders.sourcePath(of: job),
         resultFolder: spool.folders.resultPath(of: job.id),
         checkpointFolder: spool.folders.checkpointFolder(job.id),
         cacheFolder: spool.folders.cachePath, cacheBytes: configuration.cacheBytes,
-        modelFolder: modelFolder))
+        modelFolder: modelFolder, loras: loras.isEmpty ? nil : loras))
   }
 }

@@ -81,6 +81,19 @@ import Testing
     #expect(error?.description.contains("\n") == false)
   }
 
+  @Test("a LoRA is a file among the models' LoRAs, and no path finds another")
+  func loras() throws {
+    let models = try models()
+    let folder = try make("models/loras")
+    try Data().write(to: URL(fileURLWithPath: "\(folder)/style.safetensors"))
+    #expect(
+      try models.loras(named: ["style"]) == ["style": models.path + "/loras/style.safetensors"])
+    for name in ["missing", "../single", "style.safetensors", "", "..", "/etc/passwd"] {
+      #expect(throws: MissingModel.self, "\(name)") { try models.lora(named: name) }
+    }
+    #expect(!models.names.contains("loras"))
+  }
+
   @Test("all that may be a model is listed once, by the name that finds it")
   func areListed() throws {
     let models = try models()

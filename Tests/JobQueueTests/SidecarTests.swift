@@ -106,6 +106,13 @@ import Testing
       try settings("a: &p x\nprompt: *p".replacing("a:", with: "source_prompt:")).prompt == "x")
   }
 
+  @Test("LoRAs are named with weights, without, or alone")
+  func loras() throws {
+    #expect(try settings("prompt: x\nloras: {a: 0.5, b c: -2}").loras == ["a": 0.5, "b c": -2])
+    #expect(try settings("prompt: x\nloras: [a, b]").loras == ["a": 1, "b": 1])
+    #expect(try settings("prompt: x\nloras: a").loras == ["a": 1])
+  }
+
   @Test("one word alone is a list of one")
   func oneWord() throws {
     #expect(
@@ -183,7 +190,7 @@ import Testing
         + "inversion, steps, inversion_steps, guidance, frames, size, seed, bases, iterations, temperature, bases_of, "
         + "attention_share, feature_share, cross_attention_share, group_size, blending, free_u, pull, image_guidance, emphasis, replace_words, blend_words, "
         + "blend_threshold, "
-        + "model, precision, priority"
+        + "model, loras, precision, priority"
     )
     #expect(
       error(#"{"Source-Prompt": "x", "prompt": "y"}"#, "json").contains(
@@ -202,6 +209,8 @@ import Testing
       ("seed", "-1"),
       ("seed", "18446744073709551616"), ("bases", "0"), ("bases", "65537"), ("iterations", "0"),
       ("iterations", "1001"),
+      ("loras", "../secret"), ("loras", "{a/b: 1}"), ("loras", "{a: much}"), ("loras", "{a: 11}"),
+      ("loras", "[[a]]"), ("loras", "[a, b, c, d, e, f, g, h, i]"),
       ("model", "a/b"), ("model", ".hidden"), ("model", ".."), ("model", "''"), ("method", "magic"),
       ("inversion", "{a: b}"), ("precision", "half"), ("precision", "Full"), ("precision", "16"),
       ("precision", "[full]"),

@@ -104,6 +104,7 @@ extension SidecarKey {
     Self("blend_words", \.settings.options.blendWords, .words, for: .fatezero),
     Self("blend_threshold", \.settings.options.blendThreshold, .number(0...1), for: .fatezero),
     Self("model", \.settings.model, .name),
+    Self("loras", \.settings.loras, .loras),
     Self("precision", \.settings.precision, .choice),
     priority,
   ]

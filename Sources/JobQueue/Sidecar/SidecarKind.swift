@@ -99,6 +99,32 @@ extension SidecarKind<[String: Double]> {
     }, write: { .object($0.mapValues { .number($0) }) })
 }
 
+extension SidecarKind<[String: Double]> {
+  /// Names with weights, a list of names, or one name.
+  static let loras = Self(
+    takes:
+      "up to 8 plain names of files among the models' loras, with weights from -10 to 10, such as {style: 0.8}, or without, such as [style]",
+    read: { value in
+      var weights: [String: Double] = [:]
+      switch value {
+      case .mapping(let values):
+        for (name, weight) in values {
+          guard let weight = weight.asNumber, (-10...10).contains(weight) else { return nil }
+          weights[name] = weight
+        }
+      case .list(let values):
+        for value in values {
+          guard let name = value.asText else { return nil }
+          weights[name] = 1
+        }
+      default:
+        guard let name = value.asText else { return nil }
+        weights[name] = 1
+      }
+      return weights.count <= 8 && weights.keys.allSatisfy(ModelFolders.isName) ? weights : nil
+    }, write: { .object($0.mapValues { .number($0) }) })
+}
+
 private func isWord(_ text: String) -> Bool {
   text.utf8.count <= 100 && text.contains { !$0.isWhitespace }
     && !text.unicodeScalars.contains { $0.properties.generalCategory == .control }

@@ -32,10 +32,12 @@ public struct Assignment: Sendable, Equatable {
     public var cacheFolder: String
     public var cacheBytes: Int
     public var modelFolder: String
+    /// The files of the LoRAs that the settings name, by name.
+    public var loras: [String: String]?
 
     public init(
       source: String, resultFolder: String, checkpointFolder: String, cacheFolder: String,
-      cacheBytes: Int, modelFolder: String
+      cacheBytes: Int, modelFolder: String, loras: [String: String]? = nil
     ) {
       self.source = source
       self.resultFolder = resultFolder
@@ -43,6 +45,7 @@ public struct Assignment: Sendable, Equatable {
       self.cacheFolder = cacheFolder
       self.cacheBytes = cacheBytes
       self.modelFolder = modelFolder
+      self.loras = loras
     }
 
     enum CodingKeys: String, CodingKey {
@@ -52,6 +55,7 @@ public struct Assignment: Sendable, Equatable {
       case cacheFolder = "cache_folder"
       case cacheBytes = "cache_bytes"
       case modelFolder = "model_folder"
+      case loras = "lora_files"
     }
   }
 
