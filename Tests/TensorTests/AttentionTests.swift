@@ -212,6 +212,22 @@ import Testing
         expected(q, k, v, heads: 2, causal: true)) < 2e-6)
   }
 
+  @Test("the partial sums of soft assignments stay small whatever the number of centres")
+  func softAssignmentScratch() {
+    // A minute's clip in Stable Diffusion's first level.
+    func assignment(_ m: Int, heads: Int) -> SoftAssignment {
+      SoftAssignment(
+        n: 131_072, width: 320, c: 320 / heads, m: m, heads: heads, summands: 2, temperature: 1)
+    }
+    #expect(assignment(256, heads: 8).spans == 32 && assignment(256, heads: 1).spans == 32)
+    for (m, heads) in [(4096, 8), (65536, 8), (65536, 1)] {
+      let many = assignment(m, heads: heads)
+      #expect(many.scratchBytes(threads: 2, isPortable: false) < 800 << 20, "\(m) centres")
+      #expect(many.scratchBytes(threads: 2, isPortable: true) < 800 << 20, "\(m) centres")
+      #expect(many.spans * many.span >= many.n)
+    }
+  }
+
   @Test(
     "soft assignments sum to one per token, and weigh the summands",
     arguments: [(300, 7), (9000, 5), (256, 3), (4, 3), (1000, 130)], [true, false])
