@@ -90,6 +90,7 @@ public struct ClipEdit {
       -> KeptWork?,
     note: (String) -> Void, progress: (EditProgress) throws -> Void
   ) throws -> EditFigures {
+    Tensor.limitIdleMemory(of: limits.memoryBytes)
     let clock = StageClock()
     func report(_ update: EditProgress) throws {
       clock.enter(update.stage)

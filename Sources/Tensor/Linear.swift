@@ -172,8 +172,8 @@ struct LinearRows: @unchecked Sendable {
     case .mixed:
       let count = rows * layer.inputs
       let bytes = count * MemoryLayout<UInt16>.stride
-      let rounded = BufferPool.take(bytes: bytes)
-      defer { BufferPool.giveBack(rounded, bytes: bytes) }
+      let rounded = BufferPool.shared.take(bytes: bytes)
+      defer { BufferPool.shared.giveBack(rounded, bytes: bytes) }
       kernels_to_bfloat16(input, rounded.bindMemory(to: UInt16.self, capacity: count), count)
       run(rounded, output)
     }

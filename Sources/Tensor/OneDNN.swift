@@ -187,8 +187,8 @@ final class OneDNNPrimitive: @unchecked Sendable {
       "create a stream")
     defer { dnnl_stream_destroy(stream) }
     var all = arguments
-    let scratch = scratchBytes > 0 ? BufferPool.take(bytes: scratchBytes) : nil
-    defer { if let scratch { BufferPool.giveBack(scratch, bytes: scratchBytes) } }
+    let scratch = scratchBytes > 0 ? BufferPool.shared.take(bytes: scratchBytes) : nil
+    defer { if let scratch { BufferPool.shared.giveBack(scratch, bytes: scratchBytes) } }
     if let scratch { all.append((DNNL_ARG_SCRATCHPAD, scratch)) }
     let prepared = all.map { argument in
       let layout = dnnl_primitive_desc_query_md(description, dnnl_query_exec_arg_md, argument.index)
