@@ -12,7 +12,8 @@ final class PreparedWeightsWriter {
 
   /// Space for the header; a thousand tensors take a tenth of it.
   private static let headerBytes = 1 << 20
-  private static let pageBytes = 1 << 12
+  /// Tensors begin where the system can map them.
+  private static let pageBytes = sysconf(Int32(_SC_PAGESIZE))
 
   init(path: String, lock: FileLock) throws {
     (self.path, self.lock) = (path, lock)
