@@ -29,9 +29,12 @@ public final class PreparedWeightsFile: PreparedWeightsStore {
   ///   - name: the file's, without an ending.
   ///   - identity: what the weights depend on beside this program and processor.
   ///   - note: told where a file is replaced, and why, or cannot be kept.
-  /// - Throws: `DurableFileError` where there can be no such file.
+  ///   - whileWaiting: called some times a second while another worker prepares the file; what it
+  ///     throws ends the waiting.
+  /// - Throws: `DurableFileError` where there can be no such file, and what `whileWaiting` throws.
   public init(
-    folder: String, name: String, identity: String, note: @escaping (String) -> Void
+    folder: String, name: String, identity: String, note: @escaping (String) -> Void,
+    whileWaiting: () throws -> Void = {}
   ) throws {
     path = "\(folder)/\(name).weights"
     key = "\(identity), \(ComputeIdentity.text)"
@@ -41,7 +44,8 @@ public final class PreparedWeightsFile: PreparedWeightsStore {
       (state, origin) = (.mapped(file), .mapped)
       return
     }
-    let lock = try FileLock("\(folder)/\(name).lock")
+    let lock = try FileLock.waited(
+      for: "\(folder)/\(name).lock", whileWaiting: whileWaiting)
     // Another worker may have made it meanwhile.
     if let file = Self.valid(path, key, note: note) {
       (state, origin) = (.mapped(file), .mapped)
@@ -106,24 +110,4 @@ public final class PreparedWeightsFile: PreparedWeightsStore {
       return nil
     }
   }
-}
-
-/// An exclusive lock among processes, for as long as this lives.
-final class FileLock {
-  private let descriptor: Int32
-
-  /// Waits for whoever has it.
-  init(_ path: String) throws {
-    descriptor = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw DurableFileError("opened", path) }
-    while flock(descriptor, LOCK_EX) != 0 {
-      guard errno == EINTR else {
-        let error = DurableFileError("locked", path)
-        close(descriptor)
-        throw error
-      }
-    }
-  }
-
-  deinit { close(descriptor) }
 }

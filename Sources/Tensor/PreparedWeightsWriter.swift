@@ -1,3 +1,4 @@
+import CLinux
 import Foundation
 
 /// Writes prepared weights aside, one tensor after the other, and gives each back as a view of the
@@ -12,6 +13,8 @@ final class PreparedWeightsWriter {
 
   /// Space for the header; a thousand tensors take a tenth of it.
   private static let headerBytes = 1 << 20
+  /// What is written or synced at once, so that its end shows that the process does not hang.
+  private static let pieceBytes = 64 << 20
   /// Tensors begin where the system can map them.
   private static let pageBytes = sysconf(Int32(_SC_PAGESIZE))
 
@@ -57,7 +60,7 @@ final class PreparedWeightsWriter {
     try writeHeader(["key": key])
     let sum = try SafetensorsFile(URL(fileURLWithPath: aside)).checksum()
     try writeHeader(["key": key, "checksum": sum])
-    guard fsync(descriptor) == 0 else { throw DurableFileError("synced", aside) }
+    try sync()
     guard rename(aside, path) == 0 else { throw DurableFileError("renamed to \(path)", aside) }
     isFinished = true
     try DurableFile.syncFolder((path as NSString).deletingLastPathComponent)
@@ -78,11 +81,26 @@ final class PreparedWeightsWriter {
     var done = 0
     while done < bytes.count {
       let put = pwrite(
-        descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, offset + done)
+        descriptor, bytes.baseAddress.map { $0 + done }, min(Self.pieceBytes, bytes.count - done),
+        offset + done)
       if put < 0, errno == EINTR { continue }
       guard put > 0 else { throw DurableFileError("written", aside) }
       done += put
+      Activity.note()
     }
+  }
+
+  /// Gigabytes may take minutes.
+  private func sync() throws {
+    for start in stride(from: 0, to: end, by: Self.pieceBytes) {
+      Activity.note()
+      guard stem_sync_range(descriptor, start, min(Self.pieceBytes, end - start)) == 0 else {
+        // Not every file system does it in pieces.
+        if [ENOSYS, EOPNOTSUPP, EINVAL].contains(errno) { break }
+        throw DurableFileError("synced", aside)
+      }
+    }
+    guard fsync(descriptor) == 0 else { throw DurableFileError("synced", aside) }
   }
 }
 

@@ -1,0 +1,93 @@
+import Foundation
+import Testing
+
+@testable import Tensor
+
+@Suite final class PreparedWeightsFileTests {
+  private let folder = FileManager.default.temporaryDirectory.appending(
+    path: "weights-\(UUID().uuidString)"
+  ).path(percentEncoded: false)
+  private var notes: [String] = []
+
+  deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+  private func open(_ name: String = "a", whileWaiting: () throws -> Void = {}) throws
+    -> PreparedWeightsFile
+  {
+    try PreparedWeightsFile(
+      folder: folder, name: name, identity: "identity", note: { [self] in notes.append($0) },
+      whileWaiting: whileWaiting)
+  }
+
+  private func prepared(_ file: PreparedWeightsFile) throws -> [Tensor] {
+    try [[3, 5], [70, 1000], [1]].enumerated().map { index, shape in
+      try file.prepared("tensor \(index)", shape: shape) { sample(shape, "\(index)") }
+    }
+  }
+
+  private var names: [String] {
+    get throws { try FileManager.default.contentsOfDirectory(atPath: folder).sorted() }
+  }
+
+  /// As if nothing had been written for so many days.
+  private func age(_ name: String, days: Int) throws {
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date.now.addingTimeInterval(-Double(days) * 86400)],
+      ofItemAtPath: "\(folder)/\(name)")
+  }
+
+  private func removeIdle() {
+    PreparedWeightsFile.removeIdle(in: folder, longerThan: 30 * 86400)
+  }
+
+  @Test("tensors come back from the file as they were made, each where a page begins")
+  func comesBack() throws {
+    let first = try open()
+    let made = try prepared(first)
+    first.finish()
+    let second = try open()
+    #expect(first.origin == .prepared && second.origin == .mapped && notes.isEmpty)
+    let mapped = try [[3, 5], [70, 1000], [1]].enumerated().map { index, shape in
+      try second.prepared("tensor \(index)", shape: shape) {
+        Issue.record("made again")
+        return Tensor(repeating: 0, shape: shape)
+      }
+    }
+    let page = sysconf(Int32(_SC_PAGESIZE))
+    for (made, mapped) in zip(made, mapped) {
+      #expect(made.values == mapped.values)
+      for tensor in [made, mapped] {
+        #expect(tensor.withValues { UInt(bitPattern: $0) } % UInt(page) == 0)
+      }
+    }
+    #expect(try names == ["a.weights"])
+  }
+
+  @Test("waiting for another writer shows as activity, and ends when it is told to")
+  func waiting() throws {
+    struct Enough: Error {}
+    let writer = try open()
+    let before = Activity.count
+    var calls = 0
+    #expect(throws: Enough.self) {
+      try open {
+        calls += 1
+        if calls == 3 { throw Enough() }
+      }
+    }
+    #expect(calls == 3 && Activity.count >= before + 3)
+    _ = try prepared(writer)
+    writer.finish()
+    #expect(try open { Issue.record("nobody is at work") }.origin == .mapped)
+  }
+
+  @Test("one that waits takes what the other wrote")
+  func waited() throws {
+    let writer = try open()
+    let made = try prepared(writer)
+    let other = try open { writer.finish() }
+    #expect(other.origin == .mapped)
+    #expect(try prepared(other).map(\.values) == made.map(\.values))
+    #expect(try names == ["a.weights"])
+  }
+}
