@@ -66,7 +66,7 @@ public final class PreparedWeightsFile: PreparedWeightsStore {
       do {
         return try writer.append(name, made)
       } catch {
-        fail(error)
+        fail(writer, error)
         return made
       }
     case .failed: return try make()
@@ -79,10 +79,11 @@ public final class PreparedWeightsFile: PreparedWeightsStore {
     do {
       try writer.finish(key: key)
       state = .mapped(try SafetensorsFile(URL(fileURLWithPath: path)))
-    } catch { fail(error) }
+    } catch { fail(writer, error) }
   }
 
-  private func fail(_ error: any Error) {
+  private func fail(_ writer: PreparedWeightsWriter, _ error: any Error) {
+    writer.abandon()
     state = .failed
     note("the prepared weights are not shared with other workers: \(error)")
   }

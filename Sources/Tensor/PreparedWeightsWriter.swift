@@ -7,6 +7,7 @@ final class PreparedWeightsWriter {
   private let path, aside: String
   private let lock: FileLock
   private let descriptor: Int32
+  private var regions: [MappedRegion] = []
   private var entries: [String: [String: Any]] = [:]
   private var end = PreparedWeightsWriter.headerBytes
   private var isFinished = false
@@ -48,6 +49,7 @@ final class PreparedWeightsWriter {
       mapping != MAP_FAILED
     else { throw DurableFileError("mapped", aside) }
     let region = MappedRegion(bytes: UnsafeRawPointer(mapping), count: count)
+    regions.append(region)
     return Tensor(
       shape: tensor.shape,
       storage: TensorStorage(
@@ -64,6 +66,13 @@ final class PreparedWeightsWriter {
     guard rename(aside, path) == 0 else { throw DurableFileError("renamed to \(path)", aside) }
     isFinished = true
     try DurableFile.syncFolder((path as NSString).deletingLastPathComponent)
+  }
+
+  /// Gives the file up: the tensors that were views of it keep their elements in memory, and hold no
+  /// space of a disk that may be full.
+  func abandon() {
+    guard !isFinished else { return }
+    for region in regions where !region.moveToMemory() { return }
   }
 
   private func writeHeader(_ metadata: [String: String]) throws {
@@ -106,5 +115,18 @@ final class PreparedWeightsWriter {
 
 /// A mapped part of a file.
 private final class MappedRegion: FileContents, @unchecked Sendable {
+  /// Puts a copy in the place of the file's pages; where there is no memory for one, they stay.
+  func moveToMemory() -> Bool {
+    let copy = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let copy, copy != MAP_FAILED else { return false }
+    copy.copyMemory(from: bytes, byteCount: count)
+    mprotect(copy, count, PROT_READ)
+    guard stem_replace_mapping(UnsafeMutableRawPointer(mutating: bytes), copy, count) == 0 else {
+      munmap(copy, count)
+      return false
+    }
+    return true
+  }
+
   deinit { munmap(UnsafeMutableRawPointer(mutating: bytes), count) }
 }

@@ -63,6 +63,31 @@ import Testing
     #expect(try names == ["a.weights"])
   }
 
+  @Test("a file that cannot be completed leaves the tensors in memory, and takes no disk")
+  func abandoned() throws {
+    // A folder, which no file can replace, and which is no file of weights.
+    try FileManager.default.createDirectory(
+      atPath: "\(folder)/a.weights/b", withIntermediateDirectories: true)
+    let file = try open()
+    let tensors = try prepared(file)
+    func mappings() throws -> Int {
+      let maps = try #require(try FileHandle(forReadingAtPath: "/proc/self/maps")?.readToEnd())
+      return String(decoding: maps, as: UTF8.self).split(separator: "\n").count {
+        $0.contains(folder)
+      }
+    }
+    #expect(try mappings() == 3)
+    file.finish()
+    #expect(notes.last?.contains("not shared") == true, "\(notes)")
+    #expect(try mappings() == 0)
+    for (index, tensor) in tensors.enumerated() {
+      #expect(tensor.values == sample(tensor.shape, "\(index)").values)
+    }
+    #expect(try names == ["a.weights"])
+    // What comes later is made here, too.
+    #expect(try file.prepared("later", shape: [2]) { sample([2]) }.values == sample([2]).values)
+  }
+
   @Test("waiting for another writer shows as activity, and ends when it is told to")
   func waiting() throws {
     struct Enough: Error {}
