@@ -48,21 +48,9 @@ public struct PreparedModelCache {
     for file in files { file.finish() }
     let isPrepared = files.contains { $0.origin == .prepared }
     if isPrepared {
-      removeIdle()
+      PreparedWeightsFile.removeIdle(in: folder, longerThan: Self.longestIdle)
       Tensor.releaseIdleMemory()
     }
     return (model, isPrepared)
-  }
-
-  private func removeIdle() {
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    where name.hasSuffix(".weights") {
-      let path = "\(folder)/\(name)"
-      var status = stat()
-      guard lstat(path, &status) == 0 else { continue }
-      if Date.now.timeIntervalSince1970 - Double(status.st_mtim.tv_sec) > Self.longestIdle {
-        unlink(path)
-      }
-    }
   }
 }

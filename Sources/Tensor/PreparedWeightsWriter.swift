@@ -7,6 +7,7 @@ final class PreparedWeightsWriter {
   private let path, aside: String
   private let lock: FileLock
   private let descriptor: Int32
+  private let use: FileUse
   private var regions: [MappedRegion] = []
   private var entries: [String: [String: Any]] = [:]
   private var end = PreparedWeightsWriter.headerBytes
@@ -22,10 +23,11 @@ final class PreparedWeightsWriter {
   init(path: String, lock: FileLock) throws {
     (self.path, self.lock) = (path, lock)
     // One name, whose last writer may have died: only the lock's holder writes.
-    aside = path + ".part"
+    aside = path + PreparedWeightsFile.asideSuffix
     unlink(aside)
     descriptor = open(aside, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw DurableFileError("written to", aside) }
+    use = FileUse(aside)
   }
 
   deinit {
@@ -48,7 +50,7 @@ final class PreparedWeightsWriter {
     guard let mapping = mmap(nil, count, PROT_READ, MAP_SHARED, descriptor, start),
       mapping != MAP_FAILED
     else { throw DurableFileError("mapped", aside) }
-    let region = MappedRegion(bytes: UnsafeRawPointer(mapping), count: count)
+    let region = MappedRegion(UnsafeRawPointer(mapping), count: count, use: use)
     regions.append(region)
     return Tensor(
       shape: tensor.shape,
@@ -115,6 +117,13 @@ final class PreparedWeightsWriter {
 
 /// A mapped part of a file.
 private final class MappedRegion: FileContents, @unchecked Sendable {
+  private let use: FileUse
+
+  init(_ bytes: UnsafeRawPointer, count: Int, use: FileUse) {
+    self.use = use
+    super.init(bytes: bytes, count: count)
+  }
+
   /// Puts a copy in the place of the file's pages; where there is no memory for one, they stay.
   func moveToMemory() -> Bool {
     let copy = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)

@@ -115,4 +115,49 @@ import Testing
     #expect(try prepared(other).map(\.values) == made.map(\.values))
     #expect(try names == ["a.weights"])
   }
+
+  @Test("what killed writers left is removed, and a living one's files are not")
+  func leftovers() throws {
+    let writer = try open("living")
+    let made = try prepared(writer)
+    for name in ["killed.weights.part", "killed.lock", "gone.lock", "old.weights.part", "else"] {
+      try Data("x".utf8).write(to: URL(filePath: "\(folder)/\(name)"))
+    }
+    removeIdle()
+    #expect(try names == ["else", "living.lock", "living.weights.part"])
+    writer.finish()
+    removeIdle()
+    #expect(try names == ["else", "living.weights"])
+    #expect(try prepared(open("living")).map(\.values) == made.map(\.values))
+  }
+
+  @Test("a file is removed when nobody has used it for long, but never while somebody does")
+  func idle() throws {
+    for isWriter in [true, false] {
+      var file: PreparedWeightsFile? = try open()
+      #expect(file?.origin == .prepared)
+      var tensors = try prepared(try #require(file))
+      file?.finish()
+      if !isWriter {
+        file = try open()
+        tensors = try prepared(try #require(file))
+      }
+      // The weights outlive what they were had from.
+      file = nil
+      try age("a.weights", days: 40)
+      removeIdle()
+      #expect(try names == ["a.weights"])
+      #expect(tensors[0].values == sample([3, 5], "0").values)
+      // It counts as used until now.
+      tensors = []
+      removeIdle()
+      #expect(try names == ["a.weights"])
+      try age("a.weights", days: 29)
+      removeIdle()
+      #expect(try names == ["a.weights"])
+      try age("a.weights", days: 31)
+      removeIdle()
+      #expect(try names == [])
+    }
+  }
 }
