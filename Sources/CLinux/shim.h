@@ -22,6 +22,8 @@ int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions
 int renameat2(int old_folder, const char *old_path, int new_folder, const char *new_path, unsigned int flags);
 int setfsuid(unsigned int user);
 int syncfs(int descriptor);
+int sync_file_range(int descriptor, off_t offset, off_t count, unsigned int flags);
+void *mremap(void *from, size_t old_count, size_t new_count, int flags, ...);
 long syscall(long number, ...);
 static const unsigned int stem_RENAME_NOREPLACE = 1;
 static const int stem_F_SETSIG = 10;
@@ -52,6 +54,15 @@ static const int stem_EFD_CLOEXEC = EFD_CLOEXEC;
 static const int stem_EFD_NONBLOCK = EFD_NONBLOCK;
 static const int stem_SFD_CLOEXEC = SFD_CLOEXEC;
 static const int stem_SFD_NONBLOCK = SFD_NONBLOCK;
+
+// All that is written so far in a part of a file, and what is being written, is on its way to the disk or there.
+static inline int stem_sync_range(int descriptor, off_t offset, off_t count) {
+  return sync_file_range(descriptor, offset, count, 7 /* wait before, write, wait after */);
+}
+// Puts one mapping in another's place, whose readers notice nothing if both hold the same.
+static inline int stem_replace_mapping(void *place, void *with, size_t count) {
+  return mremap(with, count, count, 3 /* may move, to a fixed place */, place) == (void *)-1 ? -1 : 0;
+}
 
 // An open file of `folder` that has no name, for reading and writing, gone with its last descriptor; or -1.
 static inline int stem_open_nameless(const char *folder) {

@@ -90,6 +90,7 @@ public struct ClipEdit {
       -> KeptWork?,
     note: (String) -> Void, progress: (EditProgress) throws -> Void
   ) throws -> EditFigures {
+    Tensor.limitIdleMemory(of: limits.memoryBytes)
     let clock = StageClock()
     func report(_ update: EditProgress) throws {
       clock.enter(update.stage)
@@ -171,11 +172,11 @@ public struct ClipEdit {
     } catch let error as VideoFileError {
       throw limits.refusal(error) ?? error as any Error
     }
-    let needed = model.estimatedBytes(
-      frames: VideoEdit(model: model, settings: settings).rowsAtOnce(frames: clip.frameCount),
-      height: clip.height, width: clip.width)
+    let memory = VideoEdit(model: model, settings: settings).estimatedMemory(
+      frames: clip.frameCount, height: clip.height, width: clip.width)
     if let refusal = limits.refusal(
-      for: (clip.frameCount, clip.width, clip.height), needed: needed)
+      for: (clip.frameCount, clip.width, clip.height), needed: memory.total,
+      forBases: memory.bases)
     {
       throw refusal
     }

@@ -32,21 +32,29 @@ extension ClipLimits {
     return nil
   }
 
-  /// - Parameter needed: estimated bytes that the edit takes.
-  func refusal(for clip: (frames: Int, width: Int, height: Int), needed: Int) -> ClipEditError? {
+  /// - Parameters:
+  ///   - needed: estimated bytes that the edit takes.
+  ///   - forBases: what STEM's bases have of them.
+  func refusal(
+    for clip: (frames: Int, width: Int, height: Int), needed: Int, forBases bases: Int = 0
+  ) -> ClipEditError? {
+    func smaller(_ limit: Int) -> String {
+      needed - bases > limit
+        ? "choose a smaller 'size' or fewer 'frames'"
+        : "choose fewer 'bases', a smaller 'size' or fewer 'frames'"
+    }
     let work =
       "\(clip.frames) frames of \(clip.width)x\(clip.height) would take about \(gibibytes(needed)) of memory"
     if let memoryBytes, needed > memoryBytes {
       return ClipEditError(
-        "\(work), above the limit 'worker_memory' of \(gibibytes(memoryBytes)): \(Self.smaller), or ask the operator to raise it"
+        "\(work), above the limit 'worker_memory' of \(gibibytes(memoryBytes)): \(smaller(memoryBytes)), or ask the operator to raise it"
       )
     }
     let available = Int(clamping: ProcessInfo.processInfo.physicalMemory)
     guard needed > available else { return nil }
-    return ClipEditError("\(work), and this machine has \(gibibytes(available)): \(Self.smaller)")
+    return ClipEditError(
+      "\(work), and this machine has \(gibibytes(available)): \(smaller(available))")
   }
-
-  private static let smaller = "choose a smaller 'size' or fewer 'frames'"
 
   private func gibibytes(_ bytes: Int) -> String {
     String(format: "%.1f GiB", Double(bytes) / 0x1p30)

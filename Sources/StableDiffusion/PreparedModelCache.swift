@@ -6,6 +6,7 @@ import Tensor
 public struct PreparedModelCache {
   private let folder: String
   private let note: (String) -> Void
+  private let whileWaiting: () throws -> Void
 
   /// Files that nobody has used for so long are removed when a new one is written.
   private static let longestIdle: Double = 30 * 24 * 3600
@@ -13,15 +14,19 @@ public struct PreparedModelCache {
   /// - Parameters:
   ///   - folder: is made where it is missing.
   ///   - note: told what could not be shared, and what was damaged or outdated.
-  public init(folder: String, note: @escaping (String) -> Void) {
-    (self.folder, self.note) = (folder, note)
+  ///   - whileWaiting: called some times a second while another worker prepares a model; what it
+  ///     throws ends the waiting.
+  public init(
+    folder: String, note: @escaping (String) -> Void, whileWaiting: @escaping () throws -> Void = {}
+  ) {
+    (self.folder, self.note, self.whileWaiting) = (folder, note, whileWaiting)
   }
 
   /// Opens a model whose weights are kept here.
   ///
   /// - Returns: the model, and whether any of its weights had to be prepared.
-  /// - Throws: as `StableDiffusionModel.init`. Whatever is wrong with the cache itself is noted, and
-  ///   the weights are then prepared in this process's own memory.
+  /// - Throws: as `StableDiffusionModel.init`, and what `whileWaiting` throws. Whatever is wrong with
+  ///   the cache itself is noted, and the weights are then prepared in this process's own memory.
   public func model(_ source: any ModelSource, precision: Precision) throws -> (
     model: StableDiffusionModel, isPrepared: Bool
   ) {
@@ -34,10 +39,10 @@ public struct PreparedModelCache {
         do {
           let file = try PreparedWeightsFile(
             folder: folder, name: name, identity: "\(identity) \(component) \(precision)",
-            note: note)
+            note: note, whileWaiting: whileWaiting)
           files[name] = file
           return file
-        } catch {
+        } catch let error as DurableFileError {
           note("the prepared weights are not shared with other workers: \(error)")
           return nil
         }
@@ -50,21 +55,9 @@ public struct PreparedModelCache {
     let model = try opened(source)
     let isPrepared = files.values.contains { $0.origin == .prepared }
     if isPrepared {
-      removeIdle()
+      PreparedWeightsFile.removeIdle(in: folder, longerThan: Self.longestIdle)
       Tensor.releaseIdleMemory()
     }
     return (model, isPrepared)
-  }
-
-  private func removeIdle() {
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    where name.hasSuffix(".weights") {
-      let path = "\(folder)/\(name)"
-      var status = stat()
-      guard lstat(path, &status) == 0 else { continue }
-      if Date.now.timeIntervalSince1970 - Double(status.st_mtim.tv_sec) > Self.longestIdle {
-        unlink(path)
-      }
-    }
   }
 }

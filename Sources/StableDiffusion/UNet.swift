@@ -17,6 +17,17 @@ public final class UNet: Sendable {
   }
   /// The channels of its levels, from the widest in pixels.
   public var channels: [Int] { configuration.channels }
+  /// The self-attention of each level, from the widest in pixels: how many layers there are, and how
+  /// many heads they have.
+  public var selfAttention: [(layers: Int, heads: Int)] {
+    channels.indices.map { level in
+      let stages = [down[level], up[channels.count - 1 - level]]
+      let transformers = (stages + (level == channels.count - 1 ? [middle] : [])).reduce(0) {
+        $0 + $1.attentions.count
+      }
+      return (transformers * configuration.depths[level], configuration.heads[level])
+    }
+  }
   /// The channels of its widest level in pixels.
   public var firstChannels: Int { configuration.channels[0] }
   public var contextWidth: Int { configuration.contextWidth }

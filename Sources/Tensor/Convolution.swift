@@ -162,7 +162,7 @@ private struct PackedWeights: @unchecked Sendable {
   let values: Tensor
 
   func has(layout wanted: dnnl_memory_desc_t) -> Bool {
-    dnnl_memory_desc_equal([layout], [wanted]) != 0
+    OneDNN.isEqual(layout, wanted)
   }
 }
 

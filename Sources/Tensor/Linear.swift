@@ -37,8 +37,8 @@ public final class Linear: Sendable {
       (self.inputs, self.outputs, self.precision) = (inputs, outputs, precision)
     }
 
-    /// Tells forms apart.
-    public var name: String { "linear \(precision)" }
+    /// Tells forms apart, down to the layout: a processor's features that oneDNN goes by, too.
+    public var name: String { "linear \(precision) \(OneDNN.name(of: layout))" }
 
     public var preparedShape: [Int] { [(bytes + 3) / 4] }
 
@@ -47,11 +47,16 @@ public final class Linear: Sendable {
       return dnnl_memory_desc_get_size(&layout)
     }
 
-    /// What oneDNN would choose for a matrix product of many rows.
+    /// What oneDNN would choose for a matrix product of many rows by one thread. For some processors
+    /// its choice goes by the number of threads (AMX's blocking does), but the weights are shared by
+    /// processes and primitives of whatever number.
     var layout: dnnl_memory_desc_t {
-      LinearGeometry(
-        rows: 256, inputs: inputs, outputs: outputs, bias: false, adds: false, precision: precision
-      ).preferredWeights
+      Parallel.asOneThread {
+        LinearGeometry(
+          rows: 256, inputs: inputs, outputs: outputs, bias: false, adds: false,
+          precision: precision
+        ).preferredWeights
+      }
     }
 
     /// - Parameter weight: (outputs, inputs) and, perhaps, ones.
@@ -145,10 +150,14 @@ struct LinearRows: @unchecked Sendable {
       rows: rows, inputs: layer.inputs, outputs: layer.outputs, bias: layer.bias != nil,
       adds: adds, precision: layer.precision)
     primitive = OneDNN.primitive(.linear(geometry), onOneThread: onOneThread) {
-      geometry.compiled(
-        weights: Linear.Form(
-          inputs: layer.inputs, outputs: layer.outputs, precision: layer.precision
-        ).layout)
+      let layout = Linear.Form(
+        inputs: layer.inputs, outputs: layer.outputs, precision: layer.precision
+      ).layout
+      let made = geometry.compiled(weights: layout)
+      // Read in another order, the weights would give numbers that look like any others.
+      precondition(
+        OneDNN.isEqual(made.weights, layout), "oneDNN reads the weights as it was not told to")
+      return made
     }
   }
 
@@ -163,8 +172,8 @@ struct LinearRows: @unchecked Sendable {
     case .mixed:
       let count = rows * layer.inputs
       let bytes = count * MemoryLayout<UInt16>.stride
-      let rounded = BufferPool.take(bytes: bytes)
-      defer { BufferPool.giveBack(rounded, bytes: bytes) }
+      let rounded = BufferPool.shared.take(bytes: bytes)
+      defer { BufferPool.shared.giveBack(rounded, bytes: bytes) }
       kernels_to_bfloat16(input, rounded.bindMemory(to: UInt16.self, capacity: count), count)
       run(rounded, output)
     }

@@ -1,3 +1,4 @@
+import CLinux
 import Foundation
 
 /// Writes prepared weights aside, one tensor after the other, and gives each back as a view of the
@@ -6,21 +7,27 @@ final class PreparedWeightsWriter {
   private let path, aside: String
   private let lock: FileLock
   private let descriptor: Int32
+  private let use: FileUse
+  private var regions: [MappedRegion] = []
   private var entries: [String: [String: Any]] = [:]
   private var end = PreparedWeightsWriter.headerBytes
   private var isFinished = false
 
   /// Space for the header; a thousand tensors take a tenth of it.
   private static let headerBytes = 1 << 20
-  private static let pageBytes = 1 << 12
+  /// What is written or synced at once, so that its end shows that the process does not hang.
+  private static let pieceBytes = 64 << 20
+  /// Tensors begin where the system can map them.
+  private static let pageBytes = sysconf(Int32(_SC_PAGESIZE))
 
   init(path: String, lock: FileLock) throws {
     (self.path, self.lock) = (path, lock)
     // One name, whose last writer may have died: only the lock's holder writes.
-    aside = path + ".part"
+    aside = path + PreparedWeightsFile.asideSuffix
     unlink(aside)
     descriptor = open(aside, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw DurableFileError("written to", aside) }
+    use = FileUse(aside)
   }
 
   deinit {
@@ -43,7 +50,8 @@ final class PreparedWeightsWriter {
     guard let mapping = mmap(nil, count, PROT_READ, MAP_SHARED, descriptor, start),
       mapping != MAP_FAILED
     else { throw DurableFileError("mapped", aside) }
-    let region = MappedRegion(bytes: UnsafeRawPointer(mapping), count: count)
+    let region = MappedRegion(UnsafeRawPointer(mapping), count: count, use: use)
+    regions.append(region)
     return Tensor(
       shape: tensor.shape,
       storage: TensorStorage(
@@ -56,10 +64,17 @@ final class PreparedWeightsWriter {
     try writeHeader(["key": key])
     let sum = try SafetensorsFile(URL(fileURLWithPath: aside)).checksum()
     try writeHeader(["key": key, "checksum": sum])
-    guard fsync(descriptor) == 0 else { throw DurableFileError("synced", aside) }
+    try sync()
     guard rename(aside, path) == 0 else { throw DurableFileError("renamed to \(path)", aside) }
     isFinished = true
     try DurableFile.syncFolder((path as NSString).deletingLastPathComponent)
+  }
+
+  /// Gives the file up: the tensors that were views of it keep their elements in memory, and hold no
+  /// space of a disk that may be full.
+  func abandon() {
+    guard !isFinished else { return }
+    for region in regions where !region.moveToMemory() { return }
   }
 
   private func writeHeader(_ metadata: [String: String]) throws {
@@ -77,15 +92,50 @@ final class PreparedWeightsWriter {
     var done = 0
     while done < bytes.count {
       let put = pwrite(
-        descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, offset + done)
+        descriptor, bytes.baseAddress.map { $0 + done }, min(Self.pieceBytes, bytes.count - done),
+        offset + done)
       if put < 0, errno == EINTR { continue }
       guard put > 0 else { throw DurableFileError("written", aside) }
       done += put
+      Activity.note()
     }
+  }
+
+  /// Gigabytes may take minutes.
+  private func sync() throws {
+    for start in stride(from: 0, to: end, by: Self.pieceBytes) {
+      Activity.note()
+      guard stem_sync_range(descriptor, start, min(Self.pieceBytes, end - start)) == 0 else {
+        // Not every file system does it in pieces.
+        if [ENOSYS, EOPNOTSUPP, EINVAL].contains(errno) { break }
+        throw DurableFileError("synced", aside)
+      }
+    }
+    guard fsync(descriptor) == 0 else { throw DurableFileError("synced", aside) }
   }
 }
 
 /// A mapped part of a file.
 private final class MappedRegion: FileContents, @unchecked Sendable {
+  private let use: FileUse
+
+  init(_ bytes: UnsafeRawPointer, count: Int, use: FileUse) {
+    self.use = use
+    super.init(bytes: bytes, count: count)
+  }
+
+  /// Puts a copy in the place of the file's pages; where there is no memory for one, they stay.
+  func moveToMemory() -> Bool {
+    let copy = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let copy, copy != MAP_FAILED else { return false }
+    copy.copyMemory(from: bytes, byteCount: count)
+    mprotect(copy, count, PROT_READ)
+    guard stem_replace_mapping(UnsafeMutableRawPointer(mutating: bytes), copy, count) == 0 else {
+      munmap(copy, count)
+      return false
+    }
+    return true
+  }
+
   deinit { munmap(UnsafeMutableRawPointer(mutating: bytes), count) }
 }

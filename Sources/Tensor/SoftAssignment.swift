@@ -1,6 +1,19 @@
 import CKernels
 
 extension Tensor {
+  /// Bytes of memory that `softAssignmentSums` of n tokens to m centres takes, its results included.
+  ///
+  /// - Parameter width: heads · c.
+  public static func softAssignmentBytes(
+    tokens: Int, centres: Int, width: Int, heads: Int, summands: Int
+  ) -> Int {
+    let assignment = SoftAssignment(
+      n: tokens, width: width, c: width / heads, m: centres, heads: heads, summands: summands,
+      temperature: 1)
+    let results = centres * (heads + summands * width) * MemoryLayout<Float>.stride
+    return assignment.scratchBytes(threads: Parallel.threads) + results
+  }
+
   /// The mean and the unbiased standard deviation of each column of a matrix (n, columns).
   public func columnStatistics() -> (mean: [Float], deviation: [Float]) {
     let (n, columns) = (shape[0], shape[1])
@@ -91,11 +104,9 @@ extension Tensor {
     precondition(
       centres.shape[1] == width && summands.allSatisfy { $0.shape == shape },
       "tokens \(shape), centres \(centres.shape)")
-    // Tokens of one task; at most 64 tasks a head keep the partial sums small.
-    let tile = 256
-    let span = max(16 * tile, (n + 63) / 64 + tile - 1) / tile * tile
     let assignment = SoftAssignment(
-      n: n, width: width, c: c, m: m, heads: heads, span: span, temperature: temperature)
+      n: n, width: width, c: c, m: m, heads: heads, summands: summands.count,
+      temperature: temperature)
     let partial = assignment.partialSums(self, centres, summands, isPortable: isPortable)
     let (spans, wide, partialSize) = (assignment.spans, assignment.wide, partial.shape[1])
     return partial.withValues { partial in
@@ -127,19 +138,48 @@ extension Tensor {
 }
 
 /// The sums over spans of tokens, which are then added up.
-private struct SoftAssignment {
+struct SoftAssignment {
   let n, width, c, m, heads, span: Int
   let temperature: Float
+  private let summands: Int
+  /// Of the portable path.
+  private static let tile = 256
+  /// What the spans' sums may take together, where one span for each head does not take more.
+  private static let mostBytes = 512 << 20
+
+  init(n: Int, width: Int, c: Int, m: Int, heads: Int, summands: Int, temperature: Float) {
+    (self.n, self.width, self.c, self.m, self.heads) = (n, width, c, m, heads)
+    (self.summands, self.temperature) = (summands, temperature)
+    let bytes = heads * Self.size(m, c, summands) * MemoryLayout<Float>.stride
+    // At most 64 spans a head, fewer where there are many centres: whatever the number of threads.
+    let most = max(1, min(64, Self.mostBytes / bytes))
+    span = max(16 * Self.tile, (n + most - 1) / most + Self.tile - 1) / Self.tile * Self.tile
+  }
 
   var spans: Int { (n + span - 1) / span }
   /// A head's channels, rounded up to whole vectors.
-  var wide: Int { (c + 15) / 16 * 16 }
+  var wide: Int { Self.wide(c) }
+
+  private static func wide(_ c: Int) -> Int { (c + 15) / 16 * 16 }
+
+  /// Numbers of one span of a head: the weights, then each summand's sums.
+  private static func size(_ m: Int, _ c: Int, _ summands: Int) -> Int {
+    m + summands * m * wide(c)
+  }
+
+  /// Bytes of memory that it takes beside its operands and results.
+  func scratchBytes(threads: Int, isPortable: Bool = !Processor.hasAVX512) -> Int {
+    let forThread = isPortable ? min(Self.tile, n) * m : kernels_assignment_scratch(m)
+    let packed = isPortable ? 0 : heads * kernels_packed_centres_count(m, c)
+    return MemoryLayout<Float>.stride
+      * (heads * spans * Self.size(m, c, summands) + threads * forThread + packed)
+  }
 
   /// - Returns: (heads · spans, m + summands · m · wide): the weights, then each summand's sums.
   func partialSums(
     _ tokens: Tensor, _ centres: Tensor, _ summands: [Tensor], isPortable: Bool
   ) -> Tensor {
-    let size = m + summands.count * m * wide
+    let size = Self.size(m, c, summands.count)
     var partial = Tensor(uninitialized: [heads * spans, size])
     let inputs = [tokens] + summands
     let pointers = inputs.map { tensor in Shared(tensor.withValues { $0 }) }
@@ -207,7 +247,7 @@ private struct SoftAssignment {
     _ inputs: [Shared<UnsafePointer<Float>>], _ centres: Tensor,
     into partial: UnsafeMutablePointer<Float>, _ size: Int
   ) {
-    let tile = min(256, n)
+    let tile = min(Self.tile, n)
     var scratch = Tensor(uninitialized: [Parallel.threads, tile * m])
     let whole = SoftmaxKernel(rows: tile, columns: m)
     let rest = SoftmaxKernel(rows: n % tile == 0 ? tile : n % tile, columns: m)

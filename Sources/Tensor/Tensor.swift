@@ -83,7 +83,14 @@ public struct Tensor: @unchecked Sendable {
   }
 
   /// Gives memory that finished tensors left for later ones back to the system; between jobs, say.
-  public static func releaseIdleMemory() { BufferPool.empty() }
+  public static func releaseIdleMemory() { BufferPool.shared.empty() }
+
+  /// Bounds how much of it is kept, to a share of what this process may have.
+  ///
+  /// - Parameter bytes: what it may have; `nil` where nobody says.
+  public static func limitIdleMemory(of bytes: Int?) {
+    BufferPool.shared.limit(to: BufferPool.share(of: bytes))
+  }
 
   /// A range of the first dimension.
   public func rows(_ range: Range<Int>) -> Tensor {
@@ -188,7 +195,7 @@ final class TensorStorage: @unchecked Sendable {
 
   init(count: Int) {
     bytes = count * MemoryLayout<Float>.stride
-    pointer = BufferPool.take(bytes: bytes).bindMemory(to: Float.self, capacity: count)
+    pointer = BufferPool.shared.take(bytes: bytes).bindMemory(to: Float.self, capacity: count)
     owner = nil
   }
 
@@ -203,6 +210,6 @@ final class TensorStorage: @unchecked Sendable {
   }
 
   deinit {
-    if owner == nil { BufferPool.giveBack(pointer, bytes: bytes) }
+    if owner == nil { BufferPool.shared.giveBack(pointer, bytes: bytes) }
   }
 }

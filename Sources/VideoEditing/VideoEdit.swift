@@ -4,10 +4,11 @@ import Tensor
 
 /// One edit of one clip, from scaled frames to edited frames.
 public struct VideoEdit {
-  private let model: StableDiffusionModel
-  private let settings: EditSettings
+  let model: StableDiffusionModel
+  let settings: EditSettings
+  let readsInversion: Bool
   private let editor: (any Editor)?
-  private let readsInversion, reconstructs, measures: Bool
+  private let reconstructs, measures: Bool
   /// Numbers of a trajectory that stay in memory; a longer one goes to the scratch folder.
   var mostInMemory = 1 << 22
 

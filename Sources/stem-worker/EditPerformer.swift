@@ -108,7 +108,11 @@ final class EditPerformer: EditPerforming {
     loaded = nil
     let start = ContinuousClock.now
     let (model, isPrepared) = try PreparedModelCache(
-      folder: cacheFolder + "/weights", note: { reports.log(.notice, $0) }
+      folder: cacheFolder + "/weights", note: { reports.log(.notice, $0) },
+      whileWaiting: {
+        // Whether the job is cancelled.
+        try reports.progress(EditProgress(stage: .load, step: 0, steps: 1, frames: 0))
+      }
     ).model(origin.source(), precision: origin.precision)
     loaded = (origin, model)
     reports.log(

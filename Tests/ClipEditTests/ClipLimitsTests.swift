@@ -1,6 +1,7 @@
 import EditSettings
 import Foundation
 import Testing
+import VideoEditing
 import VideoFile
 
 @testable import ClipEdit
@@ -21,6 +22,23 @@ import VideoFile
     #expect(error?.description.contains(sentence) == true, "\(error?.description ?? "nothing")")
     #expect(error?.mayPass == false)
     #expect(run.steps == ["decode 0"])
+  }
+
+  @Test("bases that do not fit are refused, where the clip itself would fit")
+  func manyBases() throws {
+    var run = EditRun(EditRun.larger)
+    let memory = try VideoEdit(model: TinyWorld.model(.full), settings: run.settings)
+      .estimatedMemory(frames: 9, height: 176, width: 192)
+    run.settings.bases = 4096
+    run.limits = ClipLimits(memoryBytes: memory.total)
+    let error = #expect(throws: ClipEditError.self) { try run() }
+    #expect(error?.description.contains("choose fewer 'bases', a smaller") == true)
+    #expect(run.steps == ["decode 0"])
+    (run.settings.bases, run.settings.steps) = (16, 1)
+    #expect(try run().frames == 9)
+    // No base is looked for where there are more of them than tokens.
+    run.settings.bases = 65536
+    #expect(try run().frames == 9)
   }
 
   @Test("a scratch folder that takes nothing is named, and another attempt may find room")

@@ -33,8 +33,8 @@ import Testing
     #expect(a.channels(1..<3).values == [1, 2, 4, 5])
   }
 
-  @Test("buffers that come back are reused, and still hold what is put in")
-  func buffersAreReused() {
+  @Test("tensors hold what is put in, in buffers that others had before")
+  func buffersHoldTheirOwn() {
     for round in 0..<50 {
       let tensors = (0..<8).map {
         Tensor(repeating: Float(round * 8 + $0), shape: [1000 + $0 * 37])

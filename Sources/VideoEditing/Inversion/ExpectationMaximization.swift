@@ -24,15 +24,15 @@ public struct ExpectationMaximization: Sendable {
 
   /// - Parameters:
   ///   - keys, values: (n, heads · c).
-  ///   - noise: (heads, m, c), standard normal.
+  ///   - noise: (heads, m, c), standard normal; not asked for where EM does not run.
   /// - Returns: bases of keys and values, (m, heads · c). Where there are no more tokens than
   ///   bases, the tokens themselves: EM would leave bases empty, and attention gives an empty base
   ///   the weight e⁰.
-  public func bases(keys: Tensor, values: Tensor, heads: Int, noise: Tensor) throws -> (
-    keys: Tensor, values: Tensor
-  ) {
+  public func bases(
+    keys: Tensor, values: Tensor, heads: Int, noise: @autoclosure () throws -> Tensor
+  ) rethrows -> (keys: Tensor, values: Tensor) {
     precondition(keys.shape == values.shape, "EM of \(keys.shape) and \(values.shape)")
-    let means = assignment(of: keys, heads: heads, noise: noise).means(of: [keys, values])
+    let means = try assignment(of: keys, heads: heads, noise: noise()).means(of: [keys, values])
     return (means[0], means[1])
   }
 
@@ -40,11 +40,14 @@ public struct ExpectationMaximization: Sendable {
   ///
   /// - Parameters:
   ///   - keys: (n, heads · c).
-  ///   - noise: (heads, m, c), standard normal.
-  func assignment(of keys: Tensor, heads: Int, noise: Tensor) -> Assignment {
+  ///   - noise: (heads, m, c), standard normal; not asked for where EM does not run.
+  func assignment(of keys: Tensor, heads: Int, noise: @autoclosure () throws -> Tensor) rethrows
+    -> Assignment
+  {
     guard keys.shape[0] > bases else {
       return Assignment(of: self, keys: keys, heads: heads, bases: nil)
     }
+    let noise = try noise()
     precondition(
       noise.shape == [heads, bases, keys.shape[1] / heads],
       "EM of \(keys.shape) with noise \(noise.shape)")

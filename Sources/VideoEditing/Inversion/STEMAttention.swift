@@ -27,8 +27,8 @@ public final class STEMAttention: ClipProcessor {
   ///   - noise: standard-normal numbers of the given shape (heads, bases, head channels) that start
   ///     the bases of the self-attention with the given path, e.g.
   ///     `mid_block.attentions.0.transformer_blocks.0.attn1`; features have one head of all
-  ///     channels. Asked for once per layer, so that every step of the inversion and of its
-  ///     reconstruction starts alike.
+  ///     channels. Asked for once per layer that has more tokens than bases, so that every step of
+  ///     the inversion and of its reconstruction starts alike.
   public init(
     bases: Int, iterations: Int, temperature: Float = defaultTemperature,
     of source: BasesSource = .keys, noise: @escaping (String, [Int]) throws -> Tensor
@@ -88,9 +88,9 @@ public final class STEMAttention: ClipProcessor {
     let heads = source == .keys ? layer.heads : 1
     let found = source == .keys ? layer.toKeys(tokens) : tokens
     return Summary(
-      assignment: expectationMaximization.assignment(
+      assignment: try expectationMaximization.assignment(
         of: found, heads: heads,
-        noise: try startingNoise(site, heads: heads, channels: found.shape[1] / heads)),
+        noise: startingNoise(site, heads: heads, channels: found.shape[1] / heads)),
       source: source)
   }
 
