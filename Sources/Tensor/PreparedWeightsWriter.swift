@@ -37,16 +37,17 @@ final class PreparedWeightsWriter {
 
   func append(_ name: String, _ tensor: Tensor) throws -> Tensor {
     let count = tensor.count * MemoryLayout<Float>.stride
-    guard count > 0 else { return tensor }
-    let start = end
+    guard count > 0, entries[name] == nil else { return tensor }
+    let start = (end + Self.pageBytes - 1) / Self.pageBytes * Self.pageBytes
     try tensor.withValues {
       try write(UnsafeRawBufferPointer(UnsafeBufferPointer(start: $0, count: tensor.count)), start)
     }
-    end = (start + count + Self.pageBytes - 1) / Self.pageBytes * Self.pageBytes
-    entries[name] = [
-      "dtype": "F32", "shape": tensor.shape,
-      "data_offsets": [start - Self.headerBytes, start - Self.headerBytes + count],
-    ]
+    if start > end {
+      // The format knows no gaps: what is left of a page is a tensor, too.
+      entries["page filled at \(end)"] = Self.entry("U8", [start - end], end..<start)
+    }
+    end = start + count
+    entries[name] = Self.entry("F32", tensor.shape, start..<end)
     guard let mapping = mmap(nil, count, PROT_READ, MAP_SHARED, descriptor, start),
       mapping != MAP_FAILED
     else { throw DurableFileError("mapped", aside) }
@@ -56,6 +57,14 @@ final class PreparedWeightsWriter {
       shape: tensor.shape,
       storage: TensorStorage(
         readOnly: region.bytes.assumingMemoryBound(to: Float.self), owner: region), offset: 0)
+  }
+
+  /// - Parameter range: where in the file.
+  private static func entry(_ type: String, _ shape: [Int], _ range: Range<Int>) -> [String: Any] {
+    [
+      "dtype": type, "shape": shape,
+      "data_offsets": [range.lowerBound - headerBytes, range.upperBound - headerBytes],
+    ]
   }
 
   /// Completes the file and gives it its name.

@@ -10,20 +10,10 @@ public final class SafetensorsFile: @unchecked Sendable {
   public let url: URL
   public let metadata: [String: String]
 
-  private struct Entry {
-    let type: String
-    let shape: [Int]
-    let range: Range<Int>
-  }
-
   private let contents: FileContents
   /// The bytes before the data.
   private let headerBytes: Int
-  private let entries: [String: Entry]
-  private static let elementBytes = [
-    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
-    "BOOL": 1,
-  ]
+  private let entries: [String: SafetensorsHeader.Entry]
 
   /// - Throws: `WeightsError`, where the file cannot be read or is not what the format asks for.
   public convenience init(_ url: URL) throws { try self.init(url, MappedFile(url)) }
@@ -43,54 +33,40 @@ public final class SafetensorsFile: @unchecked Sendable {
     try self.init(url, file)
   }
 
-  private init(_ url: URL, _ contents: FileContents) throws {
-    func damaged(_ reason: String) -> WeightsError {
-      WeightsError(
-        "\(url.path(percentEncoded: false)) is not a whole safetensors file (\(reason)): download or copy it again"
-      )
-    }
+  /// Reads from bytes that the file holds.
+  init(_ url: URL, _ contents: FileContents) throws {
     self.url = url
     self.contents = contents
-    guard contents.count >= 8 else { throw damaged("it has only \(contents.count) bytes") }
-    let length = UInt64(littleEndian: contents.bytes.loadUnaligned(as: UInt64.self))
-    guard length <= 100 << 20, Int(length) + 8 <= contents.count else {
-      throw damaged("its header would end after its end")
-    }
-    let start = 8 + Int(length)
-    headerBytes = start
-    let header = Data(bytes: contents.bytes + 8, count: Int(length))
-    guard let json = (try? JSONSerialization.jsonObject(with: header)) as? [String: Any] else {
-      throw damaged("its header is not JSON")
-    }
-    var entries: [String: Entry] = [:]
-    for (name, value) in json where name != "__metadata__" {
-      guard let fields = value as? [String: Any], let type = fields["dtype"] as? String,
-        let shape = fields["shape"] as? [Int],
-        let offsets = fields["data_offsets"] as? [Int], offsets.count == 2
-      else { throw damaged("its entry '\(name)' is incomplete") }
-      guard let bytes = Self.elementBytes[type] else {
-        throw WeightsError(
-          "\(url.lastPathComponent): '\(name)' has the type \(type), which is not supported")
+    let header: SafetensorsHeader
+    do throws(SafetensorsFault) {
+      guard contents.count >= 8 else { throw .init("it has only \(contents.count) bytes") }
+      let length = UInt64(littleEndian: contents.bytes.loadUnaligned(as: UInt64.self))
+      guard length <= contents.count - 8 else { throw .init("its header would end after its end") }
+      guard length <= Self.longestHeader else {
+        throw .init("its header has more than \(Self.longestHeader) bytes")
       }
-      var size = bytes
-      for side in shape {
-        let (product, overflow) = size.multipliedReportingOverflow(by: side)
-        guard side >= 0, !overflow else { throw damaged("'\(name)' has the shape \(shape)") }
-        size = product
-      }
-      guard offsets[0] >= 0, offsets[1] >= offsets[0], offsets[1] <= contents.count - start,
-        offsets[1] - offsets[0] == size
-      else {
-        throw damaged("'\(name)' of shape \(shape) does not lie within its \(contents.count) bytes")
-      }
-      entries[name] = Entry(
-        type: type, shape: shape, range: (start + offsets[0])..<(start + offsets[1]))
+      headerBytes = 8 + Int(length)
+      header = try SafetensorsHeader(
+        UnsafeRawBufferPointer(start: contents.bytes + 8, count: Int(length)),
+        dataBytes: contents.count - headerBytes)
+    } catch {
+      throw WeightsError(
+        "\(url.path(percentEncoded: false)) is not a whole safetensors file (\(error.reason)): download or copy it again"
+      )
     }
-    self.entries = entries
+    let start = headerBytes
+    entries = header.entries.mapValues { entry in
+      SafetensorsHeader.Entry(
+        type: entry.type, shape: entry.shape,
+        range: start + entry.range.lowerBound..<start + entry.range.upperBound)
+    }
+    metadata = header.metadata
     // A header is read once, and a worker would keep its pages for days.
     contents.forget(0..<start)
-    metadata = (json["__metadata__"] as? [String: String]) ?? [:]
   }
+
+  /// The reference implementation's limit.
+  private static let longestHeader = 100_000_000
 
   public var names: [String] { entries.keys.sorted() }
 
@@ -193,7 +169,7 @@ public final class SafetensorsFile: @unchecked Sendable {
     guard ["F16", "BF16", "F32", "F64"].contains(entry.type) else { throw notFloats(name, entry) }
   }
 
-  private func notFloats(_ name: String, _ entry: Entry) -> WeightsError {
+  private func notFloats(_ name: String, _ entry: SafetensorsHeader.Entry) -> WeightsError {
     WeightsError(
       "\(url.lastPathComponent): '\(name)' holds \(entry.type), not floating-point numbers")
   }
@@ -213,7 +189,7 @@ public final class SafetensorsFile: @unchecked Sendable {
     }
   }
 
-  private func entry(_ name: String) throws -> Entry {
+  private func entry(_ name: String) throws -> SafetensorsHeader.Entry {
     guard let entry = entries[name] else {
       throw WeightsError("\(url.path(percentEncoded: false)) has no tensor '\(name)'")
     }
