@@ -9,13 +9,24 @@ public final class CLIPTextEncoder: Sendable {
   public let vocabularySize: Int
 
   private let tokenEmbedding, positionEmbedding: Tensor
-  private let layers: [Layer]
+  private let layers: [@Sendable () -> Layer]
   private let finalNorm: LayerNorm
   private let heads: Int
 
   private struct Layer {
     let norm1, norm2: LayerNorm
     let queries, keys, values, output, up, down: Linear
+
+    init(_ weights: Weights, width: Int, inner: Int, epsilon: Double) throws {
+      norm1 = try weights.layerNorm("layer_norm1", width, epsilon: epsilon)
+      norm2 = try weights.layerNorm("layer_norm2", width, epsilon: epsilon)
+      queries = try weights.linear("self_attn.q_proj", width, width)
+      keys = try weights.linear("self_attn.k_proj", width, width)
+      values = try weights.linear("self_attn.v_proj", width, width)
+      output = try weights.linear("self_attn.out_proj", width, width)
+      up = try weights.linear("mlp.fc1", width, inner)
+      down = try weights.linear("mlp.fc2", inner, width)
+    }
   }
 
   private let activation: Activation
@@ -41,16 +52,22 @@ public final class CLIPTextEncoder: Sendable {
       "weight", shape: [vocabularySize, width])
     positionEmbedding = try weights["embeddings.position_embedding"].tensor(
       "weight", shape: [positions, width])
+    let source = component.weights
     layers = try (0..<configuration.size("num_hidden_layers")).map { index in
-      let layer = weights["encoder.layers.\(index)"]
-      return try Layer(
-        norm1: layer.layerNorm("layer_norm1", width, epsilon: epsilon),
-        norm2: layer.layerNorm("layer_norm2", width, epsilon: epsilon),
-        queries: layer.linear("self_attn.q_proj", width, width),
-        keys: layer.linear("self_attn.k_proj", width, width),
-        values: layer.linear("self_attn.v_proj", width, width),
-        output: layer.linear("self_attn.out_proj", width, width),
-        up: layer.linear("mlp.fc1", width, inner), down: layer.linear("mlp.fc2", inner, width))
+      @Sendable func layer(_ weights: Weights) throws -> Layer {
+        try Layer(
+          weights["encoder.layers.\(index)"], width: width, inner: inner, epsilon: epsilon)
+      }
+      let made = try layer(weights)
+      if store != nil { return { made } }
+      // Prompts are few. What is prepared for a layer in this process's own memory is not kept: of
+      // all layers it would be a gibibyte.
+      return {
+        guard let layer = try? layer(Weights(source)) else {
+          preconditionFailure("layer \(index) was there when the model was opened")
+        }
+        return layer
+      }
     }
     finalNorm = try weights.layerNorm("final_layer_norm", width, epsilon: epsilon)
   }
@@ -65,6 +82,7 @@ public final class CLIPTextEncoder: Sendable {
     var hidden = tokenEmbedding.rows(ids.flatMap(\.self)).reshaped([ids.count, length, width])
     hidden.add(positionEmbedding.rows(0..<length))
     for layer in layers {
+      let layer = layer()
       let normed = layer.norm1(hidden)
       hidden.add(
         layer.output(
