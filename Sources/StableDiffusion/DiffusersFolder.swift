@@ -55,6 +55,8 @@ public struct DiffusersFolder: ModelSource {
     return path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
   }
 
+  public var files: [URL] { [folder] }
+
   public var layout: String { "a folder, as diffusers writes it" }
 
   public func textEncoder() throws -> ModelComponent {

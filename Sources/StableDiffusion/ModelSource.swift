@@ -28,7 +28,11 @@ public protocol ModelSource: Sendable {
   /// would take longer than many an edit.
   func identity() throws -> String
 
-  /// The identity of the model whose prepared weights this one shares.
+  /// All files that it is read from.
+  var files: [URL] { get }
+
+  /// The identity of the model whose prepared weights this one shares, on this machine alone: that
+  /// of files that nobody has touched since.
   func sharedIdentity() throws -> String
 
   /// To be called when everything that a model needs has been asked for.
@@ -37,7 +41,13 @@ public protocol ModelSource: Sendable {
 }
 
 extension ModelSource {
-  public func sharedIdentity() throws -> String { try identity() }
+  public func sharedIdentity() throws -> String {
+    let hash = ContentHash()
+    hash.update(try identity())
+    hash.update(FileStamp.text(of: files))
+    return hash.finish()
+  }
+
   public func checkAllUsed() throws {}
 }
 

@@ -31,6 +31,11 @@ public struct StableDiffusionModel: Sendable {
     let path = source.path
     identity = try source.identity()
     let shared = try source.sharedIdentity()
+    // What can be wrong without the weights is, before these are prepared.
+    let schedule = try source.schedule()
+    scheduler = try DDIMScheduler(schedule)
+    ancestralScheduler = try EulerAncestralScheduler(schedule, schedule: scheduler)
+    _ = try UNetConfiguration(source.unet().configuration)
     textEncoder = try CLIPTextEncoder(
       source.textEncoder(), store: store(shared, "text_encoder", .full))
     tokenizer = try source.tokenizer(longest: textEncoder.positions)
@@ -39,9 +44,6 @@ public struct StableDiffusionModel: Sendable {
     unet = try UNet(
       source.unet(), precision: precision, store: store(shared, "unet", precision))
     try source.checkAllUsed()
-    let schedule = try source.schedule()
-    scheduler = try DDIMScheduler(schedule)
-    ancestralScheduler = try EulerAncestralScheduler(schedule, schedule: scheduler)
     guard tokenizer.vocabularySize <= textEncoder.vocabularySize else {
       throw ModelError(
         "\(path): the tokenizer has \(tokenizer.vocabularySize) tokens, but the text encoder only \(textEncoder.vocabularySize)"

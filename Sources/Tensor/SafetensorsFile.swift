@@ -116,14 +116,22 @@ public final class SafetensorsFile: @unchecked Sendable {
   }
 
   /// Feeds what tells this file from others to a hash without reading all of it: its size, its
-  /// header, and every tensor's first 4096 bytes. Training changes all of a tensor's numbers.
+  /// header, small tensors, and of every large one pages from its first to its last.
   public func feedSample(to hash: ContentHash) {
     hash.update("\(contents.count)")
     hash.update(UnsafeRawBufferPointer(start: contents.bytes, count: headerBytes))
+    let (page, pages) = (4096, 16)
     for (_, entry) in entries.sorted(by: { $0.key < $1.key }) {
-      hash.update(
-        UnsafeRawBufferPointer(
-          start: contents.bytes + entry.range.lowerBound, count: min(4096, entry.range.count)))
+      let range = entry.range
+      guard range.count > page * pages else {
+        hash.update(
+          UnsafeRawBufferPointer(start: contents.bytes + range.lowerBound, count: range.count))
+        continue
+      }
+      for index in 0..<pages {
+        let start = range.lowerBound + (range.count - page) * index / (pages - 1)
+        hash.update(UnsafeRawBufferPointer(start: contents.bytes + start, count: page))
+      }
     }
   }
 

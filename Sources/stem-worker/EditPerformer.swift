@@ -20,6 +20,14 @@ final class EditPerformer: EditPerforming {
     /// Paths of LoRAs, with their weights.
     let loras: [String: Double]
     let precision: Precision
+    /// Whoever puts another model in its place is to get that.
+    private let stamp: String
+
+    init(folder: String, loras: [String: Double], precision: Precision) {
+      (self.folder, self.loras, self.precision) = (folder, loras, precision)
+      stamp = FileStamp.text(
+        of: ([folder] + loras.keys.sorted()).map { URL(fileURLWithPath: $0) })
+    }
 
     func source() throws -> any ModelSource {
       let base = try StableDiffusionModel.source(at: URL(fileURLWithPath: folder))

@@ -106,19 +106,50 @@ import Testing
     #expect(
       try identity { try $0.set("model_max_length", 20, in: "tokenizer/tokenizer_config.json") }
         != original)
-    #expect(
-      try identity { copy in
-        let file = copy.folder.appending(path: "unet/diffusion_pytorch_model.safetensors")
-        var bytes = try Data(contentsOf: file)
-        // The first number of the last tensor.
-        let length = bytes.prefix(8).withUnsafeBytes { Int($0.loadUnaligned(as: UInt64.self)) }
-        let header = try JSONSerialization.jsonObject(with: bytes[8..<8 + length])
-        let starts = try #require(header as? [String: Any]).values.compactMap {
-          (($0 as? [String: Any])?["data_offsets"] as? [Int])?[0]
-        }
-        bytes[8 + length + (try #require(starts.max()))] ^= 1
-        try FileManager.default.removeItem(at: file)
-        try bytes.write(to: file)
-      } != original)
+    // The first and the last number of a tensor, of many and of few.
+    for name in ["conv_out.bias", "mid_block.resnets.0.conv1.weight"] {
+      for place in [0, -1] {
+        #expect(
+          try identity { copy in
+            try copy.rewrite("unet/diffusion_pytorch_model.safetensors") { tensors in
+              var changed = tensors
+              let count = try #require(tensors.entries[name]).bytes.count
+              changed.entries[name]?.bytes[place < 0 ? count + place : place] ^= 1
+              return changed
+            }
+          } != original, "\(name) at \(place)")
+      }
+    }
+  }
+
+  @Test("weights that were prepared are not those of a file that was replaced since")
+  func replaced() throws {
+    let copy = try DamagedModel()
+    let path = "unet/diffusion_pytorch_model.safetensors"
+    // An element that no sample reaches.
+    func change() throws {
+      try copy.rewrite(path) { tensors in
+        var changed = tensors
+        changed.entries["mid_block.resnets.0.conv1.weight"]?.bytes[8193] ^= 1
+        return changed
+      }
+    }
+    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let cache = PreparedModelCache(folder: folder.path(percentEncoded: false)) { _ in }
+    func opened() throws -> (identity: String, isPrepared: Bool) {
+      let (model, isPrepared) = try cache.model(
+        DiffusersFolder(copy.folder), precision: .full)
+      return (model.identity, isPrepared)
+    }
+    // In the order in which it will be written again.
+    try copy.rewrite(path) { $0 }
+    let first = try opened()
+    #expect(first.isPrepared)
+    #expect(try !opened().isPrepared)
+    try change()
+    let second = try opened()
+    #expect(second.isPrepared)
+    #expect(second.identity == first.identity)
   }
 }

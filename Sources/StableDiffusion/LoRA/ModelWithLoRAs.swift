@@ -5,7 +5,7 @@ import Tensor
 /// with every process; the changed layers are copies.
 public struct ModelWithLoRAs: ModelSource {
   let base: any ModelSource
-  private let files: [(file: LoRAFile, path: String)]
+  private let loras: [(file: LoRAFile, url: URL)]
   private let weights: [Double]
   private let changed: [LoRATensorName.Component: LowRankTensors]
 
@@ -13,15 +13,13 @@ public struct ModelWithLoRAs: ModelSource {
   /// - Throws: `ModelError` or `WeightsError`, a sentence that names the file.
   public init(_ base: any ModelSource, loras: [(url: URL, weight: Double)]) throws {
     self.base = base
-    files = try loras.map {
-      (try LoRAFile($0.url, weight: $0.weight), $0.url.path(percentEncoded: false))
-    }
+    self.loras = try loras.map { (try LoRAFile($0.url, weight: $0.weight), $0.url) }
     weights = loras.map(\.weight)
     var changed: [LoRATensorName.Component: LowRankTensors] = [:]
     for (component, source) in [
       (LoRATensorName.Component.unet, base.unet), (.textEncoder, base.textEncoder),
     ] {
-      let terms = files.reduce(into: [String: [LowRankTerm]]()) { terms, lora in
+      let terms = self.loras.reduce(into: [String: [LowRankTerm]]()) { terms, lora in
         for (layer, term) in lora.file.terms[component] ?? [:] {
           terms[layer, default: []].append(term)
         }
@@ -35,6 +33,7 @@ public struct ModelWithLoRAs: ModelSource {
 
   public var path: String { base.path }
   public var layout: String { base.layout }
+  public var files: [URL] { base.files + loras.map(\.url) }
 
   public func textEncoder() throws -> ModelComponent {
     try component(.textEncoder, base.textEncoder())
@@ -49,7 +48,7 @@ public struct ModelWithLoRAs: ModelSource {
   public func identity() throws -> String {
     let hash = ContentHash()
     hash.update(try base.identity())
-    for (lora, weight) in zip(files, weights) {
+    for (lora, weight) in zip(loras, weights) {
       hash.update("LoRA \(weight)")
       lora.file.feed(hash)
     }
@@ -61,9 +60,9 @@ public struct ModelWithLoRAs: ModelSource {
   public func checkAllUsed() throws {
     for (component, tensors) in changed {
       guard let layer = tensors.unused.first else { continue }
-      let lora = files.first { $0.file.terms[component]?[layer] != nil }
+      let lora = loras.first { $0.file.terms[component]?[layer] != nil }
       throw ModelError(
-        "\(lora?.path ?? "a LoRA") changes the layer '\(layer)', which \(base.path) does not have: it was made for another model"
+        "\(lora?.url.path(percentEncoded: false) ?? "a LoRA") changes the layer '\(layer)', which \(base.path) does not have: it was made for another model"
       )
     }
   }

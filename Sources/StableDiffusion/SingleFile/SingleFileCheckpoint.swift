@@ -58,6 +58,8 @@ public struct SingleFileCheckpoint: ModelSource {
 
   var family: String { architecture.name }
 
+  public var files: [URL] { [file.url, CheckpointNotes.url(of: file.url)] }
+
   public var layout: String { "one file, in the original layout" }
 
   public func textEncoder() throws -> ModelComponent {
