@@ -23,13 +23,12 @@ long kernels_assignment_scratch(long centre_count) { return 6 * grouped(centre_c
 
 #include "products.h"
 
-// Which of `count` products count, as the centres' numbers, with their weights and the weights' sum.
-INLINE_AVX512 long kept(
-    const float *products, long count, float temperature, float *weights, int *centres, float *total) {
+// Which of `count` products count, as the centres' numbers, with their weights, whose sum is one.
+INLINE_AVX512 long kept(const float *products, long count, float temperature, float *weights, int *centres) {
   __m512 best = _mm512_loadu_ps(products);
   for (long j = LANES; j < grouped(count); j += LANES) best = _mm512_max_ps(best, _mm512_loadu_ps(products + j));
   const float largest = _mm512_reduce_max_ps(best);
-  const __m512 least = _mm512_set1_ps(largest - 30.0f * temperature);
+  const __m512 least = _mm512_set1_ps(largest - 45.0f * temperature);
   long found = 0;
   for (long j = 0; j < count; j += GROUP) {
     uint64_t mask = 0;
@@ -53,8 +52,27 @@ INLINE_AVX512 long kept(
     sum = _mm512_mask_add_ps(sum, mask, sum, weight);
     _mm512_storeu_ps(weights + i, weight);
   }
-  *total = _mm512_reduce_add_ps(sum);
+  const __m512 total = _mm512_set1_ps(_mm512_reduce_add_ps(sum));
+  for (long i = 0; i < found; i += LANES) _mm512_storeu_ps(weights + i, _mm512_div_ps(_mm512_loadu_ps(weights + i), total));
   return found;
+}
+
+// Adds some channels of a token to the sums of its centres, weighted. `vectors` is a constant: they stay in registers.
+INLINE_AVX512 void spread(
+    const float *from, long channels, const float *weights, const int *centres, long count, float *sums, long wide,
+    const int vectors) {
+  __m512 x[4];
+  UNROLL for (int v = 0; v < vectors; v++) {
+    const long rest = channels - v * LANES;
+    x[v] = _mm512_maskz_loadu_ps(rest < LANES ? (__mmask16)((1u << rest) - 1) : 0xffff, from + v * LANES);
+  }
+  for (long i = 0; i < count; i++) {
+    const __m512 weight = _mm512_set1_ps(weights[i]);
+    float *to = sums + centres[i] * wide;
+    // Whole vectors into the sums, whose next reader would wait for a part of one.
+    UNROLL for (int v = 0; v < vectors; v++)
+      _mm512_storeu_ps(to + v * LANES, _mm512_fmadd_ps(weight, x[v], _mm512_loadu_ps(to + v * LANES)));
+  }
 }
 
 AVX512 void kernels_assign_avx512(const kernels_assignment *a, float *scratch) {
@@ -86,25 +104,20 @@ AVX512 void kernels_assign_avx512(const kernels_assignment *a, float *scratch) {
     for (long r = 0; r < ROWS && padded > a->centre_count; r++)
       for (long j = a->centre_count; j < padded; j++) scores[r * padded + j] = -INFINITY;
     for (long token = row; token < row + rows; token++) {
-      float total;
-      const long found = kept(scores + (token - first) * padded, a->centre_count, a->temperature, weights, centres, &total);
-      for (long i = 0; i < found; i++) {
-        const float weight = weights[i] / total;
-        a->weights[centres[i]] += weight;
-        const __m512 factor = _mm512_set1_ps(weight);
-        for (long s = 0; s < a->summand_count; s++) {
-          const float *from = a->summands[s] + token * a->token_stride;
-          float *to = a->sums[s] + centres[i] * wide;
-          for (long channel = 0; channel < wide; channel += LANES) {
-            const __mmask16 mask =
-                channels - channel < LANES ? (__mmask16)((1u << (channels - channel)) - 1) : 0xffff;
-            // Whole vectors into the sums, whose next reader would wait for a part of one.
-            _mm512_storeu_ps(
-                to + channel,
-                _mm512_fmadd_ps(factor, _mm512_maskz_loadu_ps(mask, from + channel), _mm512_loadu_ps(to + channel)));
+      const long found = kept(scores + (token - first) * padded, a->centre_count, a->temperature, weights, centres);
+      for (long i = 0; i < found; i++) a->weights[centres[i]] += weights[i];
+      for (long s = 0; s < a->summand_count; s++)
+        for (long channel = 0; channel < wide; channel += 4 * LANES) {
+          const float *from = a->summands[s] + token * a->token_stride + channel;
+          float *to = a->sums[s] + channel;
+          const long rest = channels - channel;
+          switch ((wide - channel) / LANES) {
+          case 1: spread(from, rest, weights, centres, found, to, wide, 1); break;
+          case 2: spread(from, rest, weights, centres, found, to, wide, 2); break;
+          case 3: spread(from, rest, weights, centres, found, to, wide, 3); break;
+          default: spread(from, rest, weights, centres, found, to, wide, 4);
           }
         }
-      }
     }
   }
 }

@@ -275,6 +275,42 @@ import Testing
     }
   }
 
+  /// Of 80,000 nearly equal tokens, the sums of centres e⁻³³ and less from the first: what EM's M
+  /// step and norm make of them is still to be seen.
+  @Test(
+    "centres that are nobody's first move as they do in the portable path",
+    .enabled(if: Processor.hasAVX512))
+  func distantCentres() {
+    let (n, c, temperature) = (80_000, 16, Float(0.01))
+    let noise = sample([n, c])
+    var tokens = noise * 0.001
+    tokens.add(Tensor((0..<c).map { $0 == 0 ? 20 : 0 }, shape: [c]))
+    // Unit vectors whose scores are so far below the first one's.
+    let distances: [Float] = [0, 10, 25, 31, 33, 36, 40, 44]
+    let centres = Tensor(
+      distances.flatMap { distance in
+        let cosine = 1 - distance * temperature / 20
+        return [cosine, (1 - cosine * cosine).squareRoot()] + Array(repeating: 0, count: c - 2)
+      }, shape: [distances.count, c])
+    let units = [true, false].map { isPortable in
+      let (weights, sums) = tokens.softAssignmentSums(
+        to: centres, heads: 1, temperature: temperature, summing: [tokens], isPortable: isPortable)
+      var means = sums[0]
+      let divisors = weights.values
+      means.withMutableValues { means in
+        for index in 0..<distances.count * c { means[index] /= divisors[index / c] + 1e-4 }
+      }
+      return means.dividedByNorms(ofGroups: c, epsilon: 1e-4)
+    }
+    for (index, distance) in distances.enumerated() {
+      let (expected, unit) = (units[0].rows([index]).values, units[1].rows([index]).values)
+      let error = zip(expected, unit).reduce(0) { max($0, abs($1.0 - $1.1)) }
+      // The noise moves the scores of distant centres, and all of a score's digits count.
+      #expect(error < 1e-3, "\(distance): \(unit[0]) instead of \(expected[0])")
+    }
+    #expect((0.1..<0.9).contains(units[0].values[4 * c]))
+  }
+
   @Test("the nearest row is the one with the largest inner product")
   func nearestRows() {
     let (rows, candidates) = (sample([301, 9]), sample([47, 9], "candidates"))

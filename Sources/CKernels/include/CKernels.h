@@ -60,8 +60,9 @@ long kernels_packed_centres_count(long centre_count, long channels);
 void kernels_pack_centres(const float *centres, long stride, long centre_count, long channels, float *packed);
 /// In elements.
 long kernels_assignment_scratch(long centre_count);
-/// Assignments of less than e⁻³⁰ of a token's largest one are left out: those of a million tokens together are below
-/// what a sum shows, even that of a centre that is nobody's first.
+/// Assignments of less than e⁻⁴⁵ of a token's largest one are left out. Those of greater weight may be all that a centre
+/// has that is nobody's first, whose sum, however small, is divided by its weight plus 1e-4 and then by its norm plus
+/// 1e-4 to become a centre again: 80,000 tokens of e⁻⁴⁵ come to some 1e-6 by then.
 void kernels_assign_avx512(const kernels_assignment *assignment, float *scratch);
 
 // --- Winograd's convolution, F(4×4, 3×3) (winograd.c) ----------------------------------------------------------------
