@@ -38,10 +38,9 @@ public struct ClipEdit {
     (self.model, self.settings, self.video) = (model, settings, video)
     self.scratchFolder = scratchFolder
     let multiple = model.autoencoder.scale
-    if let size = settings.size, size.width % multiple != 0 || size.height % multiple != 0 {
+    if let size = settings.size, size.sides.contains(where: { $0 % multiple != 0 }) {
       throw ClipEditError(
-        "the size \(size) does not fit this model: width and height must be multiples of \(multiple)"
-      )
+        "the size \(size) does not fit this model: its sides must be multiples of \(multiple)")
     }
     try VideoEdit.check(settings, for: model)
   }
@@ -184,7 +183,12 @@ public struct ClipEdit {
   }
 
   private var workingSize: DecodingOptions.Size {
-    if let size = settings.size { return .exactly(width: size.width, height: size.height) }
+    switch settings.size {
+    case .exactly(let size): return .exactly(width: size.width, height: size.height)
+    case .shorterSide(let side):
+      return .shorterSide(side, multiple: model.autoencoder.scale)
+    case nil: break
+    }
     // As many pixels as the model was made for. Sides of four latent pixels keep all but the
     // deepest level of the UNet whole.
     return .fitting(

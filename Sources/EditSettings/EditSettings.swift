@@ -19,7 +19,7 @@ public struct EditSettings: Codable, Sendable, Equatable {
   /// Edit only this many frames from the clip's start; `nil` for all of them.
   public var frames: Int?
   /// The working size; `nil` for one that fits the model and keeps the clip's shape.
-  public var size: FrameSize?
+  public var size: WorkingSize?
   public var seed: UInt64
   /// STEM: how many bases summarise the video (m in the paper).
   public var bases: Int
@@ -41,7 +41,7 @@ public struct EditSettings: Codable, Sendable, Equatable {
     prompt: String, sourcePrompt: String = "", negativePrompt: String = "",
     method: EditingMethod = .tokenflow,
     inversion: InversionMethod = .stem, steps: Int = 50, guidance: Double = 7.5, frames: Int? = nil,
-    size: FrameSize? = nil,
+    size: WorkingSize? = nil,
     seed: UInt64 = 0, bases: Int = 256, iterations: Int = 5, model: String? = nil,
     precision: PrecisionSetting? = nil
   ) {

@@ -87,6 +87,9 @@ struct ClipCollector<Store: FrameStore>: FrameSink {
     case .source: header.width * header.height <= options.maximumPixels
     case .exactly(let width, let height): (header.width, header.height) == (width, height)
     case .fitting(_, let multiple): header.width % multiple == 0 && header.height % multiple == 0
+    case .shorterSide(let side, let multiple):
+      min(header.width, header.height) == side
+        && max(header.width, header.height) % multiple == 0
     }
   }
 

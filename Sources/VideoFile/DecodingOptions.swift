@@ -9,6 +9,9 @@ public struct DecodingOptions: Sendable, Codable, Equatable {
     /// about `area` pixels, both sides rounded to the nearest multiple of `multiple`, and at least
     /// one.
     case fitting(area: Int, multiple: Int)
+    /// The same shape with a shorter side of just this, the longer one rounded to the nearest
+    /// multiple of `multiple`.
+    case shorterSide(Int, multiple: Int)
   }
 
   public var size: Size
@@ -42,6 +45,11 @@ extension DecodingOptions {
   func outputSize(sourceWidth: Int, sourceHeight: Int, pixelAspect: Double) throws -> (
     width: Int, height: Int
   ) {
+    let shape = Double(sourceWidth) * pixelAspect / Double(sourceHeight)
+    func side(_ length: Double, _ multiple: Int) -> Int {
+      let multiples = (min(length, Double(Self.longestSide)) / Double(multiple)).rounded()
+      return max(1, Int(multiples)) * multiple
+    }
     let result: (width: Int, height: Int)
     switch size {
     case .source: result = (sourceWidth, sourceHeight)
@@ -52,14 +60,19 @@ extension DecodingOptions {
           .input,
           "cannot be scaled to \(area) pixels in multiples of \(multiple); both must be positive")
       }
-      let shape = Double(sourceWidth) * pixelAspect / Double(sourceHeight)
-      func side(_ length: Double) -> Int {
-        let multiples = (min(length, Double(Self.longestSide)) / Double(multiple)).rounded()
-        return max(1, Int(multiples)) * multiple
-      }
       result = (
-        side((Double(area) * shape).squareRoot()), side((Double(area) / shape).squareRoot())
+        side((Double(area) * shape).squareRoot(), multiple),
+        side((Double(area) / shape).squareRoot(), multiple)
       )
+    case .shorterSide(let shorter, let multiple):
+      guard shorter > 0, multiple > 0, multiple <= Self.longestSide else {
+        throw VideoFailure(
+          .input,
+          "cannot be scaled to a shorter side of \(shorter) in multiples of \(multiple); both must be positive"
+        )
+      }
+      let longer = max(shorter, side(Double(shorter) * max(shape, 1 / shape), multiple))
+      result = shape >= 1 ? (longer, shorter) : (shorter, longer)
     }
     let sides = 1...Self.longestSide
     guard sides.contains(result.width), sides.contains(result.height) else {

@@ -19,6 +19,7 @@ extension VideoProcess.Limits {
       case .source: options.maximumPixels
       case .exactly(let width, let height): Self.clamped(width) * Self.clamped(height)
       case .fitting(let area, _): area
+      case .shorterSide(let side, _): Self.clamped(side) * DecodingOptions.longestSide
       }
     return with(
       bytes: Self.clamped(options.maximumPixels) * Self.decoderBytesPerPixel

@@ -46,8 +46,9 @@ struct Generate: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "The size in pixels, multiples of 8. (default: the model's own)", valueName: "WxH"))
-  var size: FrameSize?
+      "The size in pixels, multiples of 8; one number for a square. (default: the model's own)",
+      valueName: "WxH"))
+  var size: WorkingSize?
 
   @Option(help: "Steps, 2 to 1000.")
   var steps = defaults.steps
@@ -117,13 +118,21 @@ struct Generate: ParsableCommand {
       milestone: "done")
   }
 
+  private var frameSize: FrameSize? {
+    switch size {
+    case nil: nil
+    case .exactly(let size): size
+    case .shorterSide(let side): FrameSize(width: side, height: side)
+    }
+  }
+
   private var clip: ClipGeneration {
     var generation = VideoGeneration()
     (generation.frames, generation.steps, generation.guidance) = (frames, steps, guidance)
     (generation.motion, generation.t0, generation.t1) = (motionStrength, t0, t1)
     generation.seed = seed
     return ClipGeneration(
-      prompt: prompt, negativePrompt: negativePrompt, size: size, frameRate: frameRate,
+      prompt: prompt, negativePrompt: negativePrompt, size: frameSize, frameRate: frameRate,
       generation: generation)
   }
 }

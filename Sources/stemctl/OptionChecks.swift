@@ -24,11 +24,8 @@ enum OptionChecks {
     }
   }
 
-  static func size(_ size: FrameSize?) throws {
-    guard let size else { return }
-    for side in [size.width, size.height] where side % 8 != 0 || side > 8192 {
-      throw ValidationError(
-        "--size takes WIDTHxHEIGHT, both multiples of 8 from 8 to 8192, not \(size).")
-    }
+  static func size(_ size: WorkingSize?) throws {
+    guard let size, !size.isPossible else { return }
+    throw ValidationError("--size takes \(WorkingSize.takes), not \(size).")
   }
 }

@@ -30,9 +30,9 @@ struct SettingsOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The working size in pixels, multiples of 8. (default: what fits model and clip)",
+      "The working size in pixels, multiples of 8, or its shorter side. (default: what fits model and clip)",
       valueName: "WxH"))
-  var size: FrameSize?
+  var size: WorkingSize?
 
   @Option(help: "Where the random numbers start.")
   var seed = defaults.seed
@@ -98,4 +98,4 @@ struct SettingsOptions: ParsableArguments {
 extension EditingMethod: ExpressibleByArgument {}
 extension InversionMethod: ExpressibleByArgument {}
 extension PrecisionSetting: ExpressibleByArgument {}
-extension FrameSize: ExpressibleByArgument {}
+extension WorkingSize: ExpressibleByArgument {}

@@ -46,12 +46,12 @@ struct EditRun {
 
   static let settings = EditSettings(
     prompt: "a photo of a purple metal ball on sand", sourcePrompt: "a photo of a red metal ball",
-    steps: 3, frames: 3, size: FrameSize(width: 64, height: 64), bases: 16)
+    steps: 3, frames: 3, size: .exactly(FrameSize(width: 64, height: 64)), bases: 16)
 
   /// Frames that the autoencoder takes in two portions, 7 and 2, and TokenFlow in two groups.
   static var larger: EditSettings {
     var settings = settings
-    (settings.frames, settings.size) = (9, FrameSize(width: 192, height: 176))
+    (settings.frames, settings.size) = (9, .exactly(FrameSize(width: 192, height: 176)))
     return settings
   }
 

@@ -98,7 +98,7 @@ import VideoEditing
     #expect(try !reuses { $0.sourcePrompt = "a ball" })
     #expect(try !reuses { $0.seed = 1 })
     #expect(try !reuses { $0.frames = 2 })
-    #expect(try !reuses { $0.size = FrameSize(width: 72, height: 64) })
+    #expect(try !reuses { $0.size = .exactly(FrameSize(width: 72, height: 64)) })
     #expect(try !reuses { $0.steps = 3 })
     #expect(try !reuses { $0.bases = 15 })
     #expect(try !reuses { $0.iterations = 4 })

@@ -18,7 +18,7 @@ import Testing
       sidecarName: "c.txt", state: state, client: client, priority: priority,
       submitted: Date(timeIntervalSince1970: 1_700_000_000.125), clipIdentity: "1:2:3:4.5")
     record.editSettings = EditSettings(
-      prompt: "x", size: FrameSize(width: 64, height: 128), seed: .max)
+      prompt: "x", size: .exactly(FrameSize(width: 64, height: 128)), seed: .max)
     return record
   }
 

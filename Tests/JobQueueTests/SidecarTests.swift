@@ -38,7 +38,8 @@ import Testing
       prompt: "a red car", sourcePrompt: "a car", negativePrompt: "blur", method: .fatezero,
       inversion: .spatialTemporal,
       steps: 20,
-      guidance: 3.5, frames: 8, size: FrameSize(width: 512, height: 320), seed: .max, bases: 64,
+      guidance: 3.5, frames: 8, size: .exactly(FrameSize(width: 512, height: 320)), seed: .max,
+      bases: 64,
       iterations: 3, model: "tiny-world", precision: .mixed)
     expected.inversionSteps = 40
     expected.temperature = 0.05
@@ -111,6 +112,17 @@ import Testing
     #expect(try settings("prompt: x\nloras: {a: 0.5, b c: -2}").loras == ["a": 0.5, "b c": -2])
     #expect(try settings("prompt: x\nloras: [a, b]").loras == ["a": 1, "b": 1])
     #expect(try settings("prompt: x\nloras: a").loras == ["a": 1])
+  }
+
+  @Test("a size is both sides, or the shorter one")
+  func size() throws {
+    #expect(
+      try settings("prompt: x\nsize: 512x320").size == .exactly(.init(width: 512, height: 320)))
+    #expect(try settings("prompt: x\nsize: 384").size == .shorterSide(384))
+    #expect(try settings("prompt: x\nsize: '384'").size == .shorterSide(384))
+    var given = EditSettings(prompt: "x")
+    given.size = .shorterSide(64)
+    #expect(SettingsFields(json: try SettingsFields(given).json)?.settings == given)
   }
 
   @Test("one word alone is a list of one")
@@ -205,7 +217,8 @@ import Testing
       ("steps", "'50'"), ("steps", "[1]"),
       ("guidance", "101"), ("guidance", "-0.5"), ("guidance", ".nan"), ("guidance", ".inf"),
       ("guidance", "nan"), ("frames", "0"),
-      ("size", "512"), ("size", "500x320"), ("size", "0x8"), ("size", "8200x8"), ("size", "8x8x8"),
+      ("size", "500"), ("size", "0"), ("size", "8200"), ("size", "wide"), ("size", "500x320"),
+      ("size", "0x8"), ("size", "8200x8"), ("size", "8x8x8"),
       ("seed", "-1"),
       ("seed", "18446744073709551616"), ("bases", "0"), ("bases", "65537"), ("iterations", "0"),
       ("iterations", "1001"),

@@ -12,7 +12,8 @@ import Testing
     prompt: "a “red” fox 🦊", sourcePrompt: "a dog", negativePrompt: "blurry", method: .reconstruct,
     inversion: .spatialTemporal,
     steps: 20,
-    guidance: 3.5, frames: 8, size: FrameSize(width: 96, height: 160), seed: .max, bases: 64,
+    guidance: 3.5, frames: 8, size: .exactly(FrameSize(width: 96, height: 160)), seed: .max,
+    bases: 64,
     iterations: 3, model: "tiny-world", precision: .mixed)
   static let id = JobID(rawValue: "20250131-0001")
   /// Milliseconds are what a time on the wire keeps.

@@ -117,7 +117,8 @@ import Testing
           prompt: "a fox", sourcePrompt: "a dog", negativePrompt: "blur", method: .reconstruct,
           inversion: .spatialTemporal,
           steps: 7,
-          guidance: 2.5, frames: 9, size: FrameSize(width: 96, height: 160), seed: .max, bases: 11,
+          guidance: 2.5, frames: 9, size: .exactly(FrameSize(width: 96, height: 160)), seed: .max,
+          bases: 11,
           iterations: 2, model: "m", precision: .full))
     #expect(FileManager.default.fileExists(atPath: clip))
   }

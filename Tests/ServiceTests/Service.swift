@@ -151,7 +151,8 @@ final class Service {
     _ prompt: String = "a photo of a purple ball", steps: Int = 1, frames: Int = 2
   ) -> EditSettings {
     EditSettings(
-      prompt: prompt, steps: steps, frames: frames, size: FrameSize(width: 64, height: 64))
+      prompt: prompt, steps: steps, frames: frames, size: .exactly(FrameSize(width: 64, height: 64))
+    )
   }
 
   func content(_ name: String) throws -> String {

@@ -39,12 +39,30 @@ struct DecodingTests {
     #expect(size == (expectedWidth, expectedHeight))
   }
 
-  @Test("pixels that are not square are made so by a fitting size")
+  @Test(
+    "a shorter side is kept, and the longer one keeps the shape on screen",
+    arguments: [
+      (1920, 1080, 1.0, 512, 8, 912, 512), (1080, 1920, 1.0, 512, 8, 512, 912),
+      (720, 576, 16.0 / 15, 512, 64, 704, 512), (100, 100, 1.0, 128, 8, 128, 128),
+      (101, 100, 1.0, 64, 64, 64, 64),
+    ])
+  func shorterSides(
+    width: Int, height: Int, aspect: Double, side: Int, multiple: Int, expectedWidth: Int,
+    expectedHeight: Int
+  ) throws {
+    let size = try DecodingOptions(size: .shorterSide(side, multiple: multiple))
+      .outputSize(sourceWidth: width, sourceHeight: height, pixelAspect: aspect)
+    #expect(size == (expectedWidth, expectedHeight))
+  }
+
+  @Test("pixels that are not square are made so by a fitting size, or a shorter side")
   func pixelAspect() throws {
     let path = try folder.write(
       yuv4mpeg(width: 32, height: 32, frames: 1, parameters: "F25:1 A2:1"), to: "wide.y4m")
     let clip = try decode(path, DecodingOptions(size: .fitting(area: 2048, multiple: 8)))
     #expect((clip.width, clip.height) == (64, 32))
+    let wide = try decode(path, DecodingOptions(size: .shorterSide(48, multiple: 8)))
+    #expect((wide.width, wide.height) == (96, 48))
   }
 
   @Test("only as many frames as asked for are read")

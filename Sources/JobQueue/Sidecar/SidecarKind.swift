@@ -57,13 +57,13 @@ where Value: RawRepresentable & CaseIterable & Sendable, Value.RawValue == Strin
   }
 }
 
-extension SidecarKind<FrameSize> {
+extension SidecarKind<WorkingSize> {
   static let size = Self(
-    takes: "WIDTHxHEIGHT in pixels, such as 512x320, both multiples of 8 from 8 to 8192",
+    takes: WorkingSize.takes,
     read: { value in
-      value.asText.flatMap { FrameSize($0) }.flatMap { size in
-        [size.width, size.height].allSatisfy { (8...8192).contains($0) && $0 % 8 == 0 } ? size : nil
-      }
+      let size =
+        value.asText.flatMap(WorkingSize.init) ?? value.asInteger.flatMap { .init("\($0)") }
+      return size.flatMap { $0.isPossible ? $0 : nil }
     }, write: { .text($0.description) })
 }
 
