@@ -13,6 +13,10 @@ BENCH_FOLDER = .build/bench
 TORCH = torch==2.13.0+cpu
 BENCH_PACKAGES = python3 $(shell $(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv)
 
+# What `make test-reference` needs goes into this folder: PyTorch, and at most 13 GB of models of full size at a time.
+REFERENCE_FOLDER = .build/reference
+REFERENCE_PYTHON = $(REFERENCE_FOLDER)/venv/bin/python
+
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # One configuration for programs and tests, so that neither builds the other's modules anew.
 SWIFT_FLAGS = --configuration release -Xswiftc -enable-testing
@@ -36,7 +40,7 @@ ZSH_COMPLETIONS = $(PREFIX)/share/zsh/site-functions
 # shared_weights also takes a model of full size, such as that of `make bench`: OPTIONS='--model $(BENCH_FOLDER)/model'
 PROOFS = chaos load latency hostile workers durability curve shared_weights
 
-.PHONY: all build deps proof-deps demo test test-systemd proofs $(PROOFS) full-disk bench quality format clean programs install uninstall deb
+.PHONY: all build deps proof-deps demo test test-systemd proofs $(PROOFS) full-disk test-reference bench quality format clean programs install uninstall deb
 
 all: build
 
@@ -85,6 +89,21 @@ demo: build
 test: deps
 	swift build $(SWIFT_FLAGS) --build-tests
 	OMP_WAIT_POLICY=passive swift test $(SWIFT_FLAGS) --skip-build
+
+# Compares the tokenizer with transformers', and models of Stable Diffusion's full size, in every form that people have them in, with what
+# diffusers and PyTorch compute; the better part of an hour: make test-reference OPTIONS='--kinds sd1 --forms file-f16 --no-large'
+test-reference: deps $(REFERENCE_FOLDER)/venv/installed
+	swift build $(SWIFT_FLAGS) --build-tests
+	$(REFERENCE_PYTHON) Tests/References/tokenizer_reference.py $(REFERENCE_FOLDER)/tokenizer
+	STEMD_TOKENIZER_REFERENCE=$(abspath $(REFERENCE_FOLDER))/tokenizer \
+		swift test $(SWIFT_FLAGS) --skip-build --filter CLIPTokenizerReferenceTests
+	$(REFERENCE_PYTHON) Tests/References/variants_reference.py $(REFERENCE_FOLDER)/models $(OPTIONS)
+
+$(REFERENCE_FOLDER)/venv/installed: Tests/References/requirements.txt
+	$(call install,$(BENCH_PACKAGES))
+	$(PYTHON) -m venv $(REFERENCE_FOLDER)/venv
+	$(REFERENCE_FOLDER)/venv/bin/pip install --quiet '$(TORCH)' --requirement Tests/References/requirements.txt
+	touch $@
 
 # Installs the package on a Debian 12 that it boots in a container, and checks it there. Needs root; some minutes.
 test-systemd: deb
