@@ -1,7 +1,12 @@
 /// Names of what is not a Stable Diffusion 1.x or 2.x model, so that a refusal can say what it is.
 enum OtherModels {
   static func refusal(of path: String, _ what: String) -> ModelError {
-    ModelError(
+    if what == lora {
+      return ModelError(
+        "\(path) is \(what), and none itself: put it into the folder 'loras' among the models, and name it with the key 'loras'"
+      )
+    }
+    return ModelError(
       "\(path) is \(what), which is not supported; supported are whole models of Stable Diffusion 1.x and 2.x, also those that take instructions as InstructPix2Pix does"
     )
   }
@@ -63,6 +68,8 @@ enum OtherModels {
     return nil
   }
 
+  private static let lora = "a LoRA, which changes a model"
+
   private enum Mark {
     case prefix(String)
     case part(String)
@@ -70,9 +77,9 @@ enum OtherModels {
 
   /// Those that are parts of others come later.
   private static let marks: [(Mark, String)] = [
-    (.part("lora_up."), "a LoRA, which changes a model"),
-    (.part("lora_A."), "a LoRA, which changes a model"),
-    (.part("to_q_lora."), "a LoRA, which changes a model"),
+    (.part("lora_up."), lora),
+    (.part("lora_A."), lora),
+    (.part("to_q_lora."), lora),
     (.part(".hada_w1_"), "a LyCORIS, which changes a model"),
     (.part(".lokr_w"), "a LyCORIS, which changes a model"),
     (.prefix("control_model."), "a ControlNet"), (.part("input_hint_block."), "a ControlNet"),
