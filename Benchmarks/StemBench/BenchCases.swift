@@ -86,6 +86,7 @@ private final class TimedSTEMAttention: UNetProcessor {
     let bases = try attention.bases(layer, keys: keys, values: values, at: site)
     seconds += (ContinuousClock.now - start) / .seconds(1)
     return layer.attend(
-      queries: layer.toQueries(hiddenStates), keys: bases.keys, values: bases.values)
+      queries: layer.toQueries(hiddenStates), keys: bases.keys, values: bases.values,
+      bias: bases.bias)
   }
 }

@@ -17,21 +17,23 @@
 // cache.
 enum { LANES = 16, VECTORS = 2, QUERIES = LANES * VECTORS, KEYS = 12, BLOCK = 16 * KEYS };
 
+static const float LOG2_E = 1.44269504f;
+
 static inline long rounded_up(long count, long multiple) { return (count + multiple - 1) / multiple * multiple; }
 
 // Where the parts of the scratch memory lie.
 typedef struct {
-  float *queries, *output, *largest, *sum, *keys, *values, *scores, *row;
+  float *queries, *output, *largest, *sum, *keys, *values, *scores, *row, *bias;
 } workspace;
 
 static long laid_out(long query_count, long channels, float *scratch, workspace *out) {
   const long queries = rounded_up(query_count, QUERIES);
   long end = 0;
   float **parts[] = {&out->queries, &out->output, &out->largest, &out->sum,
-                     &out->keys,    &out->values, &out->scores,  &out->row};
+                     &out->keys,    &out->values, &out->scores,  &out->row,    &out->bias};
   const long sizes[] = {queries * channels, queries * channels, queries, queries,
-                        BLOCK * channels,   BLOCK * channels,   BLOCK * QUERIES, channels};
-  for (int part = 0; part < 8; part++) {
+                        BLOCK * channels,   BLOCK * channels,   BLOCK * QUERIES, channels, BLOCK};
+  for (int part = 0; part < 9; part++) {
     *parts[part] = scratch + end;
     end += rounded_up(sizes[part], LANES);
   }

@@ -13,9 +13,10 @@
 // Scores of twelve keys, laid out (depth, 12), for 32 queries, laid out (depth, 32); takes note of the largest of each
 // query.
 INLINE void NAME(scores)(
-    const float *keys, const float *queries, long depth, float *scores, __m512 largest[VECTORS]) {
+    const float *keys, const float *bias, const float *queries, long depth, float *scores, __m512 largest[VECTORS]) {
   __m512 sum[KEYS][VECTORS];
-  UNROLL for (int k = 0; k < KEYS; k++) UNROLL for (int v = 0; v < VECTORS; v++) sum[k][v] = _mm512_setzero_ps();
+  UNROLL for (int k = 0; k < KEYS; k++)
+    UNROLL for (int v = 0; v < VECTORS; v++) sum[k][v] = _mm512_set1_ps(bias[k]);
   for (long d = 0; d < depth; d++) {
     __m512 query[VECTORS];
     UNROLL for (int v = 0; v < VECTORS; v++) query[v] = _mm512_loadu_ps(queries + d * QUERIES + v * LANES);
@@ -72,7 +73,7 @@ TARGET static void NAME(tile)(const workspace *w, long tile, long channels, long
   UNROLL for (int v = 0; v < VECTORS; v++)
     largest[v] = before[v] = _mm512_loadu_ps(w->largest + tile * QUERIES + v * LANES);
   for (long key = 0; key < count; key += KEYS)
-    NAME(scores)(w->keys + key * depth, queries, depth, w->scores + key * QUERIES, largest);
+    NAME(scores)(w->keys + key * depth, w->bias + key, queries, depth, w->scores + key * QUERIES, largest);
   UNROLL for (int v = 0; v < VECTORS; v++) {
     _mm512_storeu_ps(w->largest + tile * QUERIES + v * LANES, largest[v]);
     // For what was summed under a smaller one.
@@ -99,7 +100,7 @@ TARGET static void NAME(attention)(const kernels_attention *a, float *scratch) {
   workspace w;
   laid_out(a->query_count, channels, scratch, &w);
   // The exponentials are powers of two: log₂ e belongs to the scale.
-  const float scale = a->scale * 1.44269504f;
+  const float scale = a->scale * LOG2_E;
   for (long q = 0; q < tiles * QUERIES; q++) {
     float *to = w.queries + q / QUERIES * depth * QUERIES + q % QUERIES;
     // What fills up the last tile is anyone's.
@@ -118,6 +119,7 @@ TARGET static void NAME(attention)(const kernels_attention *a, float *scratch) {
       const long key = begin + (k < count ? k : count - 1);
       NAME(copy_row)(a->keys + key * a->key_stride, channels, 1, w.row);
       for (long d = 0; d < depth; d++) to[d * KEYS] = w.row[d];
+      w.bias[k] = a->bias ? a->bias[key] * LOG2_E : 0;
     }
     NAME(copy_values)(a->values + begin * a->value_stride, a->value_stride, count, channels, w.values);
     for (long tile = 0; tile < tiles; tile++) NAME(tile)(&w, tile, channels, count);

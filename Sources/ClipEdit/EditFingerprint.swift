@@ -21,7 +21,7 @@ struct EditFingerprint {
     edit = asked.merging(found) { $1 }
     var deciding = ["source_prompt", "inversion", "steps", "inversion_steps"]
     if settings.inversion == .stem {
-      deciding += ["seed", "bases", "iterations", "temperature", "bases_of"]
+      deciding += ["seed", "bases", "iterations", "temperature", "bases_of", "empty_bases"]
     }
     inversion = asked.filter { deciding.contains($0.key) }.merging(found) { $1 }
   }

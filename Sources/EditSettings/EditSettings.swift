@@ -29,6 +29,8 @@ public struct EditSettings: Codable, Sendable, Equatable {
   public var temperature = 0.01
   /// STEM: what the bases are found among.
   public var basesOf = BasesSource.keys
+  /// STEM: what becomes of bases that stand for no token.
+  public var emptyBases = EmptyBases.masked
   public var options = EditorOptions()
   /// A folder's name below the models folder; `nil` for the default model.
   public var model: String?
@@ -70,6 +72,14 @@ public enum InversionMethod: String, Codable, Sendable, CaseIterable {
   case spatialTemporal = "spatial-temporal"
   /// Every frame attends to the bases that summarise all frames.
   case stem
+}
+
+/// What becomes of STEM's bases that stand for no token.
+public enum EmptyBases: String, Codable, Sendable, CaseIterable {
+  /// They are attended to as all others, as the authors' code has it.
+  case attended
+  /// Attention leaves them out.
+  case masked
 }
 
 /// What STEM's expectation maximisation runs on.

@@ -29,8 +29,8 @@ public struct AttentionLayer: Sendable {
   ///
   /// - Parameters: as of `attended`.
   /// - Returns: (batch, n, channels).
-  public func attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor {
-    toOutput(attended(queries: queries, keys: keys, values: values))
+  public func attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor? = nil) -> Tensor {
+    toOutput(attended(queries: queries, keys: keys, values: values, bias: bias))
   }
 
   /// Attends and merges the heads: what is still to be projected.
@@ -39,15 +39,18 @@ public struct AttentionLayer: Sendable {
   ///   - queries: (batch, n, channels).
   ///   - keys, values: (rows, m, channels), where `rows` divides the batch; each serves as many
   ///     consecutive rows of the queries.
+  ///   - bias: (heads, m), is added to the scores of each key.
   /// - Returns: (batch, n, channels).
-  public func attended(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor {
+  public func attended(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor? = nil)
+    -> Tensor
+  {
     let (batch, n, channels) = (queries.shape[0], queries.shape[1], queries.shape[2])
     let rows = keys.shape[0]
     precondition(batch % rows == 0, "\(rows) contexts for a batch of \(batch)")
     // Rows that share their keys are one longer row of queries.
     return Tensor.attention(
       queries: queries.reshaped([rows, batch / rows * n, channels]), keys: keys, values: values,
-      heads: heads, precision: precision
+      heads: heads, bias: bias, precision: precision
     ).reshaped(queries.shape)
   }
 }

@@ -2,12 +2,13 @@ import CKernels
 
 extension Tensor {
   /// Scaled dot-product attention over heads that lie side by side in the last dimension: softmax(q
-  /// kᵀ · scale) v.
+  /// kᵀ · scale + bias) v.
   ///
   /// - Parameters:
   ///   - queries: (batch, n, heads · c).
   ///   - keys, values: (batch or 1, m, heads · c); a batch of 1 serves every row of the queries.
   ///   - scale: 1 / √c by default.
+  ///   - bias: (heads, m), for each key.
   ///   - causal: a query sees only the keys at its own position and before; in full precision.
   ///   - precision: of the products; the softmax is always in 32 bits.
   /// - Returns: (batch, n, heads · c).
@@ -15,11 +16,11 @@ extension Tensor {
   /// Scores exist for a tile of queries at a time, never for a whole layer.
   public static func attention(
     queries: Tensor, keys: Tensor, values: Tensor, heads: Int, scale: Float? = nil,
-    causal: Bool = false, precision: Precision = .full
+    bias: Tensor? = nil, causal: Bool = false, precision: Precision = .full
   ) -> Tensor {
     attention(
-      queries: queries, keys: keys, values: values, heads: heads, scale: scale, causal: causal,
-      kernel: causal || !Processor.hasAVX512 ? .portable : .avx512(precision))
+      queries: queries, keys: keys, values: values, heads: heads, scale: scale, bias: bias,
+      causal: causal, kernel: causal || !Processor.hasAVX512 ? .portable : .avx512(precision))
   }
 
   enum AttentionKernel {
@@ -31,7 +32,7 @@ extension Tensor {
 
   static func attention(
     queries: Tensor, keys: Tensor, values: Tensor, heads: Int, scale: Float? = nil,
-    causal: Bool = false, kernel: AttentionKernel
+    bias: Tensor? = nil, causal: Bool = false, kernel: AttentionKernel
   ) -> Tensor {
     let (batch, n, width) = (queries.shape[0], queries.shape[1], queries.shape[2])
     let (shared, m) = (keys.shape[0] == 1, keys.shape[1])
@@ -39,13 +40,15 @@ extension Tensor {
       width % heads == 0 && keys.shape == values.shape && keys.shape[2] == width
         && (shared || keys.shape[0] == batch),
       "attention of \(queries.shape) to \(keys.shape) and \(values.shape) with \(heads) heads")
+    precondition(bias.map { $0.shape == [heads, m] } ?? true, "\(heads) heads, \(m) keys")
     let c = width / heads
     let scale = scale ?? 1 / Float(c).squareRoot()
     var output = Tensor(uninitialized: queries.shape)
     guard output.count > 0 else { return output }
     if case .avx512(let precision) = kernel {
       attendByBlocks(
-        queries, keys, values, heads: heads, scale: scale, precision: precision, into: &output)
+        queries, keys, values, heads: heads, scale: scale, bias: bias, precision: precision,
+        into: &output)
       return output
     }
     // Tiles whose scores stay in the second-level cache, but not so few rows that the matrix
@@ -79,6 +82,11 @@ extension Tensor {
                     Matrix(pointer: keys.pointer + other, stride: width, transposed: true),
                     into: Matrix(pointer: scores, stride: m), rows: count, inner: c, columns: m,
                     scale: scale)
+                  bias?.withValues { bias in
+                    for query in 0..<count {
+                      for key in 0..<m { scores[query * m + key] += bias[head * m + key] }
+                    }
+                  }
                   if causal {
                     for query in 0..<count where first + query + 1 < m {
                       (scores + query * m + first + query + 1).update(
@@ -103,7 +111,7 @@ extension Tensor {
 
   private static func attendByBlocks(
     _ queries: Tensor, _ keys: Tensor, _ values: Tensor, heads: Int, scale: Float,
-    precision: Precision, into output: inout Tensor
+    bias: Tensor?, precision: Precision, into output: inout Tensor
   ) {
     let (batch, n, width) = (queries.shape[0], queries.shape[1], queries.shape[2])
     let (shared, m, c) = (keys.shape[0] == 1, keys.shape[1], width / heads)
@@ -115,31 +123,36 @@ extension Tensor {
     let isMixed = precision == .mixed && Processor.hasBFloat16
     let size = (kernels_attention_scratch(tile, c) + 3) / 4
     var scratch = Tensor(uninitialized: [threads, size])
+    // One without elements has no address.
+    let noBias = Tensor(repeating: 0, shape: [1])
     queries.withValues { queries in
       keys.withValues { keys in
         values.withValues { values in
-          output.withMutableValues { output in
-            scratch.withMutableValues { scratch in
-              let (queries, keys, values) = (Shared(queries), Shared(keys), Shared(values))
-              let (output, scratch) = (Shared(output), Shared(scratch))
-              Parallel.parts(of: batch * heads * tiles) { part, range in
-                for item in range {
-                  let (row, head) = (item / (heads * tiles), item / tiles % heads)
-                  let first = item % tiles * tile
-                  guard first < n else { continue }
-                  let position = (row * n + first) * width + head * c
-                  let other = (shared ? 0 : row * m * width) + head * c
-                  var attention = kernels_attention(
-                    queries: queries.pointer + position, keys: keys.pointer + other,
-                    values: values.pointer + other, output: output.pointer + position,
-                    query_stride: width, key_stride: width, value_stride: width,
-                    output_stride: width, query_count: min(tile, n - first), key_count: m,
-                    channels: c, scale: scale)
-                  let own = scratch.pointer + part * size
-                  if isMixed {
-                    kernels_attention_bf16(&attention, own)
-                  } else {
-                    kernels_attention_avx512(&attention, own)
+          (bias ?? noBias).withValues { biasValues in
+            output.withMutableValues { output in
+              scratch.withMutableValues { scratch in
+                let (queries, keys, values) = (Shared(queries), Shared(keys), Shared(values))
+                let (output, scratch) = (Shared(output), Shared(scratch))
+                let bias = Shared(bias == nil ? nil : biasValues)
+                Parallel.parts(of: batch * heads * tiles) { part, range in
+                  for item in range {
+                    let (row, head) = (item / (heads * tiles), item / tiles % heads)
+                    let first = item % tiles * tile
+                    guard first < n else { continue }
+                    let position = (row * n + first) * width + head * c
+                    let other = (shared ? 0 : row * m * width) + head * c
+                    var attention = kernels_attention(
+                      queries: queries.pointer + position, keys: keys.pointer + other,
+                      values: values.pointer + other, output: output.pointer + position,
+                      query_stride: width, key_stride: width, value_stride: width,
+                      output_stride: width, query_count: min(tile, n - first), key_count: m,
+                      channels: c, scale: scale, bias: bias.pointer.map { $0 + head * m })
+                    let own = scratch.pointer + part * size
+                    if isMixed {
+                      kernels_attention_bf16(&attention, own)
+                    } else {
+                      kernels_attention_avx512(&attention, own)
+                    }
                   }
                 }
               }

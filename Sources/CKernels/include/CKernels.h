@@ -21,7 +21,7 @@ kernels_set kernels_instructions(void);
 
 // --- Attention (attention.c) ---------------------------------------------------------------------------------------
 
-/// One head's attention of some queries to all keys: softmax(q kᵀ · scale) v.
+/// One head's attention of some queries to all keys: softmax(q kᵀ · scale + bias) v.
 typedef struct {
   const float *queries, *keys, *values;
   float *output;
@@ -29,6 +29,8 @@ typedef struct {
   long query_stride, key_stride, value_stride, output_stride;
   long query_count, key_count, channels;
   float scale;
+  /// (keys): is added to each key's scores; null for nothing.
+  const float *bias;
 } kernels_attention;
 
 /// The scratch memory that a call with these sizes needs, in bytes; the caller aligns it to 64.

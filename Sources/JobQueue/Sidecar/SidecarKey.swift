@@ -86,6 +86,7 @@ extension SidecarKey {
     Self("iterations", \.settings.iterations, .whole(1...1000)),
     Self("temperature", \.settings.temperature, .number(0.0001...1000)),
     Self("bases_of", \.settings.basesOf, .choice),
+    Self("empty_bases", \.settings.emptyBases, .choice),
     Self(
       "attention_share", \.settings.options.attentionShare, .number(0...1), for: .tokenflow,
       .fatezero),

@@ -24,7 +24,7 @@ struct FateZeroFusion {
 /// that needless: a map times values is an attention with the source's queries and keys, and a mask
 /// of zeros and ones only chooses between two outputs.
 final class FateZeroSource: UNetProcessor {
-  typealias Read = (queries: Tensor, keys: Tensor, summary: FrameAttention.Summary)
+  typealias Read = (queries: Tensor, keys: Tensor, bias: Tensor?, summary: FrameAttention.Summary)
 
   private let network: FateZeroNetwork
   private let fusion: FateZeroFusion
@@ -51,9 +51,10 @@ final class FateZeroSource: UNetProcessor {
     let queries = layer.toQueries(hiddenStates)
     let read = try network.attention(layer, hiddenStates, at: site)
     if fusion.fusesSelf, hiddenStates.shape[1] <= FateZeroFusion.mostTokens {
-      selfAttention[site] = (queries, read.keys, read.summary)
+      selfAttention[site] = (queries, read.keys, read.bias, read.summary)
     }
-    return layer.attend(queries: queries, keys: read.keys, values: read.values)
+    return layer.attend(
+      queries: queries, keys: read.keys, values: read.values, bias: read.bias)
   }
 
   func crossAttention(
@@ -100,13 +101,14 @@ final class FateZeroEdit: UNetProcessor {
     }
     var output = layer.attended(
       queries: fused.queries, keys: fused.keys,
-      values: network.values(layer, hiddenStates, for: fused.summary, at: site))
+      values: network.values(layer, hiddenStates, for: fused.summary, at: site), bias: fused.bias)
     if let mask = source.mask {
       let own = try network.attention(layer, hiddenStates, at: site)
       output.replaceTokens(
         mask.tokens(of: grid),
         by: layer.attended(
-          queries: layer.toQueries(hiddenStates), keys: own.keys, values: own.values))
+          queries: layer.toQueries(hiddenStates), keys: own.keys, values: own.values,
+          bias: own.bias))
     }
     return layer.toOutput(output)
   }

@@ -51,7 +51,8 @@ public final class FateZeroNetwork: ClipProcessor {
   ) throws -> Tensor {
     let read = try attention(layer, hiddenStates, at: site)
     return layer.attend(
-      queries: layer.toQueries(hiddenStates), keys: read.keys, values: read.values)
+      queries: layer.toQueries(hiddenStates), keys: read.keys, values: read.values,
+      bias: read.bias)
   }
 
   /// What the self-attention of frames reads.
@@ -71,7 +72,8 @@ public final class FateZeroNetwork: ClipProcessor {
     if let stem {
       let summary = try stem.summary(layer, of: hiddenStates, at: site)
       let bases = summary.bases(layer, of: hiddenStates)
-      found = FrameAttention(keys: bases.keys, values: bases.values, summary: .bases(summary))
+      found = FrameAttention(
+        keys: bases.keys, values: bases.values, bias: bases.bias, summary: .bases(summary))
     } else {
       let frame = hiddenStates.middleRow
       found = FrameAttention(
@@ -126,12 +128,14 @@ struct FrameAttention {
 
   /// (1 or frames, m, channels).
   let keys, values: Tensor
+  /// Of the scores, (heads, m).
+  var bias: Tensor?
   let summary: Summary
 
   /// The same for other frames, which do not need a whole video's tokens.
   fileprivate var withoutTokens: FrameAttention {
     guard case .bases = summary else { return self }
-    return FrameAttention(keys: keys, values: values, summary: .bases(nil))
+    return FrameAttention(keys: keys, values: values, bias: bias, summary: .bases(nil))
   }
 }
 

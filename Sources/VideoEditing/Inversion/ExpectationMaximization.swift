@@ -78,10 +78,16 @@ public struct ExpectationMaximization: Sendable {
     ///
     /// - Parameter features: matrices (n, heads · c).
     /// - Returns: z'ᵀ of each, (m, heads · c).
-    func means(of features: [Tensor]) -> [Tensor] {
-      guard let bases else { return features }
+    func means(of features: [Tensor]) -> [Tensor] { weighedMeans(of: features).means }
+
+    /// The same, and how many tokens each base stands for, Σ z, (heads, m); `nil` where the tokens
+    /// themselves are the bases.
+    func weighedMeans(of features: [Tensor]) -> (means: [Tensor], weights: Tensor?) {
+      guard let bases else { return (features, nil) }
       let sums = method.pass(keys: tokens, summing: features, heads: heads, bases: bases)
-      return sums.sums.map { method.weighted($0, by: sums.weights, heads: heads) }
+      return (
+        sums.sums.map { method.weighted($0, by: sums.weights, heads: heads) }, sums.weights
+      )
     }
   }
 

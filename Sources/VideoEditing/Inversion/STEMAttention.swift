@@ -13,13 +13,18 @@ public final class STEMAttention: ClipProcessor {
   private let expectationMaximization: ExpectationMaximization
   private let noise: (_ path: String, _ shape: [Int]) throws -> Tensor
   private let source: BasesSource
+  private let emptyBases: EmptyBases
   private var drawn: [String: Tensor] = [:]
   private var part = ClipPart.whole
   /// What the sample left at each layer.
   private var kept: [LayerSite: Bases] = [:]
 
-  /// What stands for the keys and values of a whole video in one layer, (1, m, channels) each.
-  public typealias Bases = (keys: Tensor, values: Tensor)
+  /// What stands for the keys and values of a whole video in one layer, (1, m, channels) each, and
+  /// what is added to their scores, (heads, m); `nil` for nothing.
+  public typealias Bases = (keys: Tensor, values: Tensor, bias: Tensor?)
+
+  /// Of fewer tokens a base is empty.
+  private static let leastTokens: Float = 1e-3
 
   /// - Parameters:
   ///   - source: what the bases are found among: each head's keys, as the authors' released code
@@ -31,18 +36,22 @@ public final class STEMAttention: ClipProcessor {
   ///     the inversion and of its reconstruction starts alike.
   public init(
     bases: Int, iterations: Int, temperature: Float = defaultTemperature,
-    of source: BasesSource = .keys, noise: @escaping (String, [Int]) throws -> Tensor
+    of source: BasesSource = .keys, emptyBases: EmptyBases = .attended,
+    noise: @escaping (String, [Int]) throws -> Tensor
   ) {
     expectationMaximization = ExpectationMaximization(
       bases: bases, iterations: iterations, temperature: temperature)
-    (self.source, self.noise) = (source, noise)
+    (self.source, self.emptyBases, self.noise) = (source, emptyBases, noise)
   }
 
   public convenience init(
     bases: Int, iterations: Int, temperature: Float = defaultTemperature,
-    of source: BasesSource = .keys, seed: UInt64
+    of source: BasesSource = .keys, emptyBases: EmptyBases = .attended, seed: UInt64
   ) {
-    self.init(bases: bases, iterations: iterations, temperature: temperature, of: source) {
+    self.init(
+      bases: bases, iterations: iterations, temperature: temperature, of: source,
+      emptyBases: emptyBases
+    ) {
       path, shape in RandomNumbers(seed: seed, stream: "stem.noise.\(path)").normal(shape)
     }
   }
@@ -50,7 +59,8 @@ public final class STEMAttention: ClipProcessor {
   convenience init(_ settings: EditSettings) {
     self.init(
       bases: settings.bases, iterations: settings.iterations,
-      temperature: Float(settings.temperature), of: settings.basesOf, seed: settings.seed)
+      temperature: Float(settings.temperature), of: settings.basesOf,
+      emptyBases: settings.emptyBases, seed: settings.seed)
   }
 
   public var reach: FrameReach { .sample }
@@ -70,7 +80,8 @@ public final class STEMAttention: ClipProcessor {
       if part == .sample { kept[site] = bases }
     }
     return layer.attend(
-      queries: layer.toQueries(hiddenStates), keys: bases.keys, values: bases.values)
+      queries: layer.toQueries(hiddenStates), keys: bases.keys, values: bases.values,
+      bias: bases.bias)
   }
 
   /// What stands for all tokens of some frames, (frames, n, channels).
@@ -91,7 +102,7 @@ public final class STEMAttention: ClipProcessor {
       assignment: try expectationMaximization.assignment(
         of: found, heads: heads,
         noise: startingNoise(site, heads: heads, channels: found.shape[1] / heads)),
-      source: source)
+      source: source, emptyBases: emptyBases)
   }
 
   /// How the tokens of some frames count to bases: what these stand for of anything that as many
@@ -99,18 +110,30 @@ public final class STEMAttention: ClipProcessor {
   struct Summary {
     fileprivate let assignment: ExpectationMaximization.Assignment
     fileprivate let source: BasesSource
+    fileprivate let emptyBases: EmptyBases
 
     /// The bases of the frames that the summary was made of.
     func bases(_ layer: AttentionLayer, of hiddenStates: Tensor) -> Bases {
       switch source {
       case .keys:
-        let means = assignment.means(
+        let (means, weights) = assignment.weighedMeans(
           of: [assignment.tokens, layer.toValues(hiddenStates.asTokens)])
-        return (means[0].asContext, means[1].asContext)
+        return (means[0].asContext, means[1].asContext, bias(weights, heads: layer.heads))
       case .features:
-        let features = assignment.means(of: [assignment.tokens])[0].asContext
-        return (layer.toKeys(features), layer.toValues(features))
+        let (means, weights) = assignment.weighedMeans(of: [assignment.tokens])
+        let features = means[0].asContext
+        return (
+          layer.toKeys(features), layer.toValues(features), bias(weights, heads: layer.heads)
+        )
       }
+    }
+
+    /// - Parameter weights: (heads or 1, m).
+    private func bias(_ weights: Tensor?, heads: Int) -> Tensor? {
+      guard emptyBases == .masked, let weights else { return nil }
+      let rows = weights.mapped { $0 < STEMAttention.leastTokens ? -1e30 : 0 }
+      guard rows.shape[0] < heads else { return rows }
+      return Tensor.concatenated(Array(repeating: rows, count: heads))
     }
 
     /// What the bases stand for of the values of as many other frames, (1, m, channels).
@@ -130,7 +153,7 @@ public final class STEMAttention: ClipProcessor {
     let bases = try expectationMaximization.bases(
       keys: keys, values: values, heads: layer.heads,
       noise: startingNoise(site, heads: layer.heads, channels: layer.headChannels))
-    return (bases.keys.asContext, bases.values.asContext)
+    return (bases.keys.asContext, bases.values.asContext, nil)
   }
 
   private func startingNoise(_ site: LayerSite, heads: Int, channels: Int) throws -> Tensor {
