@@ -30,10 +30,10 @@ extension Weights {
     let shape = [outputs, inputs, 3, 3]
     let form = Convolution.Form(shape: shape, stride: stride)
     return try Convolution(
-      shape: shape,
+      form,
       weights: self[path].prepared(
         "weight", shape: shape, form: form.name, preparedShape: form.preparedShape, form.prepare),
-      bias: self[path].tensor("bias", shape: [outputs]), stride: stride, padding: padding)
+      bias: self[path].tensor("bias", shape: [outputs]), padding: padding)
   }
 
   func groupNorm(_ path: String, _ channels: Int, groups: Int, epsilon: Double) throws -> GroupNorm

@@ -17,17 +17,17 @@ public final class Convolution: Sendable {
     }
   }
 
-  public let stride: Int
+  public var stride: Int { form.stride }
   public let padding: Padding
   public var inputChannels: Int { shape[1] }
   public var outputChannels: Int { shape[0] }
 
-  /// Of the plain weights.
-  private let shape: [Int]
+  private var shape: [Int] { form.shape }
+  private let form: Form
   private let weights: PreparedWeights
   private let bias: Tensor?
-  /// For the direct convolution, whose layout is oneDNN's choice for a picture's size.
-  private let packed = Mutex<[PackedWeights]>([])
+  /// The weights in other layouts than the form's.
+  let others = Mutex<[(layout: WeightsLayout, values: Tensor)]>([])
 
   /// - Parameters:
   ///   - weight: (output channels, input channels, kernel height, kernel width), PyTorch's order.
@@ -38,47 +38,60 @@ public final class Convolution: Sendable {
     precondition(weight.shape.count == 4, "a convolution's weights have four dimensions")
     let form = Form(shape: weight.shape, stride: stride)
     self.init(
-      shape: weight.shape, weights: PreparedWeights { form.prepare(weight) }, bias: bias,
-      stride: stride, padding: padding)
+      form, weights: PreparedWeights { form.prepare(weight) }, bias: bias, padding: padding)
   }
 
   /// - Parameters:
-  ///   - shape: of the plain weights.
-  ///   - weights: in the form that `Form` gives for them.
-  public init(
-    shape: [Int], weights: PreparedWeights, bias: Tensor?, stride: Int = 1,
-    padding: Padding = .all(0)
-  ) {
+  ///   - weights: in the form that is given.
+  ///   - bias: (output channels).
+  public init(_ form: Form, weights: PreparedWeights, bias: Tensor?, padding: Padding = .all(0)) {
     precondition(
-      shape.count == 4 && (bias.map { $0.count == shape[0] } ?? true),
-      "a convolution's weights have four dimensions")
-    self.shape = shape
+      bias.map { $0.count == form.shape[0] } ?? true, "a bias for \(form.shape[0]) channels")
+    self.form = form
     self.weights = weights
     self.bias = bias
-    self.stride = stride
     self.padding = padding
   }
 
   /// In which form a convolution keeps its weights.
   public struct Form: Sendable {
     let shape: [Int]
-    let isWinograd: Bool
+    let stride: Int
+    /// For the direct convolution, what oneDNN chooses for a usual picture and one thread; `nil`
+    /// where it goes by Winograd's.
+    let direct: WeightsLayout?
 
+    /// - Parameter shape: of the plain weights.
     public init(shape: [Int], stride: Int) {
-      self.shape = shape
-      isWinograd = shape[2] == 3 && shape[3] == 3 && stride == 1
+      precondition(shape.count == 4, "a convolution's weights have four dimensions")
+      (self.shape, self.stride) = (shape, stride)
+      if shape[2] == 3, shape[3] == 3, stride == 1 {
+        direct = nil
+      } else {
+        direct = Parallel.asOneThread {
+          ConvolutionGeometry(
+            input: [1, 64, 64, shape[1]], weight: shape, stride: stride,
+            padding: Padding(
+              top: shape[2] / 2, left: shape[3] / 2, bottom: shape[2] / 2, right: shape[3] / 2),
+            bias: true
+          ).compiled().weights
+        }
+      }
     }
 
-    /// Tells forms apart.
-    public var name: String { isWinograd ? "winograd" : "plain" }
+    init(shape: [Int], stride: Int, direct layout: WeightsLayout) {
+      (self.shape, self.stride, direct) = (shape, stride, layout)
+    }
+
+    /// Tells forms apart, down to the layout.
+    public var name: String { direct.map { "direct \($0.name)" } ?? "winograd" }
 
     public var preparedShape: [Int] {
-      isWinograd
-        ? WinogradConvolution.preparedShape(outputs: shape[0], inputs: shape[1]) : shape
+      direct?.shape ?? WinogradConvolution.preparedShape(outputs: shape[0], inputs: shape[1])
     }
 
     public func prepare(_ weight: Tensor) -> Tensor {
-      isWinograd ? WinogradConvolution.prepared(weight) : weight
+      direct?.arranged(weight, from: OneDNN.memory(shape)) ?? WinogradConvolution.prepared(weight)
     }
   }
 
@@ -95,23 +108,17 @@ public final class Convolution: Sendable {
         let shift = shift.reshaped([outputChannels])
         return self.bias.map { $0 + shift } ?? shift
       } ?? self.bias
-    let (n, height, width) = (input.shape[0], input.shape[1], input.shape[2])
-    let (kernelHeight, kernelWidth) = (shape[2], shape[3])
-    let outputHeight = (height + padding.top + padding.bottom - kernelHeight) / stride + 1
-    let outputWidth = (width + padding.left + padding.right - kernelWidth) / stride + 1
-    if Form(shape: shape, stride: stride).isWinograd {
+    let geometry = ConvolutionGeometry(
+      input: input.shape, weight: shape, stride: stride, padding: padding, bias: bias != nil)
+    if form.direct == nil {
       return WinogradConvolution(
         inputChannels: inputChannels, outputChannels: outputChannels, top: padding.top,
         left: padding.left)(
-          input, weights: weights.values, bias: bias, outputHeight: outputHeight,
-          outputWidth: outputWidth)
+          input, weights: weights.values, bias: bias, outputHeight: geometry.output[1],
+          outputWidth: geometry.output[2])
     }
-    let geometry = ConvolutionGeometry(
-      input: input.shape, weight: shape,
-      output: [n, outputHeight, outputWidth, outputChannels], stride: stride, padding: padding,
-      bias: bias != nil)
     let primitive = OneDNN.primitive(.convolution(geometry)) { geometry.compiled() }
-    let weights = packedWeights(for: primitive, geometry)
+    let weights = weights(as: primitive.weights)
     var output = Tensor(uninitialized: geometry.output)
     input.withValues { input in
       weights.withValues { weights in
@@ -134,44 +141,36 @@ public final class Convolution: Sendable {
     return output
   }
 
-  /// Different picture sizes may ask for different layouts; in practice they share one or two.
-  private func packedWeights(for primitive: OneDNNPrimitive, _ geometry: ConvolutionGeometry)
-    -> Tensor
-  {
-    let wanted = primitive.weights
-    return packed.withLock { packed in
-      if let found = packed.first(where: { $0.has(layout: wanted) }) { return found.values }
-      let weight = weights.values
-      let plain = OneDNN.memory(shape)
-      let size = dnnl_memory_desc_get_size([wanted])
-      var values = Tensor(uninitialized: [(size + 3) / 4])
-      let reorder = OneDNNPrimitive(reorderFrom: plain, to: wanted)
-      weight.withValues { from in
-        values.withMutableValues { to in
-          reorder.run([(DNNL_ARG_FROM, from.forOneDNN), (DNNL_ARG_TO, UnsafeMutableRawPointer(to))])
-        }
-      }
-      packed.append(PackedWeights(layout: wanted, values: values))
+  /// The form's own weights, but for tiny pictures on many threads, for which oneDNN may want them
+  /// otherwise.
+  private func weights(as wanted: WeightsLayout) -> Tensor {
+    guard let layout = form.direct, layout != wanted else { return weights.values }
+    return others.withLock { others in
+      if let found = others.first(where: { $0.layout == wanted }) { return found.values }
+      let values = wanted.arranged(weights.values, from: layout.description)
+      others.append((wanted, values))
       return values
     }
   }
 }
 
-private struct PackedWeights: @unchecked Sendable {
-  let layout: dnnl_memory_desc_t
-  let values: Tensor
-
-  func has(layout wanted: dnnl_memory_desc_t) -> Bool {
-    OneDNN.isEqual(layout, wanted)
-  }
-}
-
 /// Everything that tells one compiled convolution from another.
 struct ConvolutionGeometry: Hashable {
-  let input, weight, output: [Int]
+  /// (n, height, width, channels).
+  let input, output: [Int]
+  let weight: [Int]
   let stride: Int
   let padding: Convolution.Padding
   let bias: Bool
+
+  init(input: [Int], weight: [Int], stride: Int, padding: Convolution.Padding, bias: Bool) {
+    (self.input, self.weight, self.bias) = (input, weight, bias)
+    (self.stride, self.padding) = (stride, padding)
+    output = [
+      input[0], (input[1] + padding.top + padding.bottom - weight[2]) / stride + 1,
+      (input[2] + padding.left + padding.right - weight[3]) / stride + 1, weight[0],
+    ]
+  }
 
   func compiled() -> OneDNNPrimitive {
     // oneDNN names dimensions in the order n, c, h, w, whatever the layout in memory is.

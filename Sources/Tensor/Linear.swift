@@ -32,26 +32,14 @@ public final class Linear: Sendable {
   public struct Form: Sendable {
     let inputs, outputs: Int
     let precision: Precision
-
-    public init(inputs: Int, outputs: Int, precision: Precision) {
-      (self.inputs, self.outputs, self.precision) = (inputs, outputs, precision)
-    }
-
-    /// Tells forms apart, down to the layout: a processor's features that oneDNN goes by, too.
-    public var name: String { "linear \(precision) \(OneDNN.name(of: layout))" }
-
-    public var preparedShape: [Int] { [(bytes + 3) / 4] }
-
-    private var bytes: Int {
-      var layout = layout
-      return dnnl_memory_desc_get_size(&layout)
-    }
-
     /// What oneDNN would choose for a matrix product of many rows by one thread. For some processors
     /// its choice goes by the number of threads (AMX's blocking does), but the weights are shared by
     /// processes and primitives of whatever number.
-    var layout: dnnl_memory_desc_t {
-      Parallel.asOneThread {
+    let layout: WeightsLayout
+
+    public init(inputs: Int, outputs: Int, precision: Precision) {
+      (self.inputs, self.outputs, self.precision) = (inputs, outputs, precision)
+      layout = Parallel.asOneThread {
         LinearGeometry(
           rows: 256, inputs: inputs, outputs: outputs, bias: false, adds: false,
           precision: precision
@@ -59,18 +47,15 @@ public final class Linear: Sendable {
       }
     }
 
+    /// Tells forms apart, down to the layout: a processor's features that oneDNN goes by, too.
+    public var name: String { "linear \(precision) \(layout.name)" }
+
+    public var preparedShape: [Int] { layout.shape }
+
     /// - Parameter weight: (outputs, inputs) and, perhaps, ones.
     public func prepare(_ weight: Tensor) -> Tensor {
       // The product's right side is the weights' transpose.
-      let plain = OneDNN.memory([inputs, outputs], strides: [1, inputs])
-      let reorder = OneDNNPrimitive(reorderFrom: plain, to: layout)
-      var values = Tensor(uninitialized: preparedShape)
-      weight.withValues { from in
-        values.withMutableValues { to in
-          reorder.run([(DNNL_ARG_FROM, from.forOneDNN), (DNNL_ARG_TO, UnsafeMutableRawPointer(to))])
-        }
-      }
-      return values
+      layout.arranged(weight, from: OneDNN.memory([inputs, outputs], strides: [1, inputs]))
     }
   }
 
@@ -156,7 +141,7 @@ struct LinearRows: @unchecked Sendable {
       let made = geometry.compiled(weights: layout)
       // Read in another order, the weights would give numbers that look like any others.
       precondition(
-        OneDNN.isEqual(made.weights, layout), "oneDNN reads the weights as it was not told to")
+        made.weights == layout, "oneDNN reads the weights as it was not told to")
       return made
     }
   }
@@ -202,11 +187,15 @@ struct LinearGeometry: Hashable {
 
   private var type: dnnl_data_type_t { precision == .mixed ? dnnl_bf16 : dnnl_f32 }
 
-  var preferredWeights: dnnl_memory_desc_t {
+  var preferredWeights: WeightsLayout {
     compiled(weights: OneDNN.anyLayout([inputs, outputs], type: type)).weights
   }
 
-  func compiled(weights: dnnl_memory_desc_t) -> OneDNNPrimitive {
+  func compiled(weights layout: WeightsLayout) -> OneDNNPrimitive {
+    compiled(weights: layout.description)
+  }
+
+  private func compiled(weights: dnnl_memory_desc_t) -> OneDNNPrimitive {
     var weights = weights
     var source = OneDNN.memory([rows, inputs], type: type)
     var biases = OneDNN.memory([1, outputs])

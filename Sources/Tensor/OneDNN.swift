@@ -46,34 +46,6 @@ enum OneDNN {
     return description
   }
 
-  static func isEqual(_ a: dnnl_memory_desc_t, _ b: dnnl_memory_desc_t) -> Bool {
-    dnnl_memory_desc_equal([a], [b]) != 0
-  }
-
-  /// A description in a line: two have the same just where `isEqual`.
-  static func name(of layout: dnnl_memory_desc_t) -> String {
-    func list<Values>(_ values: Values, _ count: Int32) -> String {
-      withUnsafeBytes(of: values) { bytes in
-        bytes.bindMemory(to: dnnl_dim_t.self).prefix(Int(count)).map(String.init)
-          .joined(separator: "x")
-      }
-    }
-    // All that weights of matrix products and convolutions have; of others no layout is compared.
-    precondition(
-      layout.format_kind == dnnl_blocked && layout.offset0 == 0 && layout.extra.flags == 0,
-      "a layout that has no name")
-    let (count, blocks) = (layout.ndims, layout.format_desc.blocking)
-    var name =
-      "\(list(layout.dims, count)) of type \(layout.data_type.rawValue) strides \(list(blocks.strides, count))"
-    let padded = list(layout.padded_dims, count)
-    if padded != list(layout.dims, count) { name += " padded \(padded)" }
-    if blocks.inner_nblks > 0 {
-      name +=
-        " blocks \(list(blocks.inner_blks, blocks.inner_nblks)) of \(list(blocks.inner_idxs, blocks.inner_nblks))"
-    }
-    return name
-  }
-
   static func denseStrides(_ shape: [Int]) -> [Int] {
     var strides = Array(repeating: 1, count: shape.count)
     for axis in stride(from: shape.count - 2, through: 0, by: -1) {
@@ -176,8 +148,11 @@ final class OneDNNPrimitive: @unchecked Sendable {
   }
 
   /// The layout that the primitive wants for its weights.
-  var weights: dnnl_memory_desc_t {
-    OneDNN.unwrapped(dnnl_primitive_desc_query_md(description, dnnl_query_weights_md, 0)).pointee
+  var weights: WeightsLayout {
+    WeightsLayout(
+      description: OneDNN.unwrapped(
+        dnnl_primitive_desc_query_md(description, dnnl_query_weights_md, 0)
+      ).pointee)
   }
 
   func run(_ arguments: [Argument]) {

@@ -21,7 +21,7 @@ import Testing
       let (layout, name, shape) = withThreads(1) { (form.layout, form.name, form.preparedShape) }
       for threads in [2, 3, 7, 32, 128] {
         withThreads(threads) {
-          #expect(OneDNN.isEqual(form.layout, layout), "\(threads) threads")
+          #expect(form.layout == layout, "\(threads) threads")
           #expect(form.name == name && form.preparedShape == shape)
         }
       }
@@ -35,7 +35,7 @@ import Testing
     }
     for a in forms {
       for b in forms where a.inputs == b.inputs && a.outputs == b.outputs {
-        #expect((a.name == b.name) == OneDNN.isEqual(a.layout, b.layout))
+        #expect((a.name == b.name) == (a.layout == b.layout))
       }
     }
     let plain = OneDNN.memory([64, 96])
@@ -44,10 +44,10 @@ import Testing
     dnnl_memory_desc_init_by_tag(&blocked, 2, [64, 96], dnnl_f32, dnnl_BA16a16b)
     var wider = dnnl_memory_desc_t()
     dnnl_memory_desc_init_by_tag(&wider, 2, [64, 96], dnnl_f32, dnnl_BA16a32b)
-    let layouts = [plain, transposed, blocked, wider].map(OneDNN.name(of:))
+    let layouts = [plain, transposed, blocked, wider].map { WeightsLayout(description: $0).name }
     #expect(Set(layouts).count == layouts.count, "\(layouts)")
     let form = Linear.Form(inputs: 64, outputs: 96, precision: .full)
-    #expect(form.name.contains(OneDNN.name(of: form.layout)))
+    #expect(form.name.contains(form.layout.name))
   }
 
   @Test(
@@ -60,9 +60,49 @@ import Testing
           let geometry = LinearGeometry(
             rows: rows, inputs: inputs, outputs: outputs, bias: true, adds: false,
             precision: precision)
-          #expect(OneDNN.isEqual(geometry.compiled(weights: form.layout).weights, form.layout))
+          #expect(geometry.compiled(weights: form.layout).weights == form.layout)
         }
       }
     }
+  }
+
+  /// One of Stable Diffusion's UNet and one of its autoencoder.
+  @Test(
+    "a strided convolution reads its prepared weights, and makes no copy of its own, at usual sizes",
+    .enabled(if: Processor.hasAVX512))
+  func strided() {
+    for (channels, padding) in [
+      (320, Convolution.Padding.all(1)), (128, .init(top: 0, left: 0, bottom: 1, right: 1)),
+    ] {
+      let form = Convolution.Form(shape: [channels, channels, 3, 3], stride: 2)
+      let name = form.name
+      let weight = sample([channels, channels, 3, 3])
+      let prepared = form.prepare(weight)
+      #expect(prepared.shape == form.preparedShape)
+      let convolution = Convolution(
+        form, weights: PreparedWeights(ready: prepared), bias: nil, padding: padding)
+      for (threads, shape) in [(1, [1, 64, 64]), (2, [5, 22, 24]), (4, [1, 48, 64])] {
+        withThreads(threads) {
+          #expect(Convolution.Form(shape: form.shape, stride: 2).name == name)
+          _ = convolution(sample(shape + [channels]))
+        }
+      }
+      #expect(convolution.others.withLock { $0.isEmpty })
+    }
+  }
+
+  @Test("a picture for which oneDNN wants the weights otherwise is served all the same")
+  func otherLayout() {
+    let weight = sample([32, 16, 3, 3])
+    let form = Convolution.Form(shape: weight.shape, stride: 2)
+    let convolution = Convolution(weight: weight, bias: nil, stride: 2, padding: .all(1))
+    let input = sample([2, 9, 8, 16])
+    let expected = convolution(input)
+    let plain = WeightsLayout(description: OneDNN.memory(weight.shape))
+    let other = Convolution(
+      Convolution.Form(shape: weight.shape, stride: 2, direct: plain),
+      weights: PreparedWeights(ready: weight), bias: nil, padding: .all(1))
+    #expect(other(input).values == expected.values && other(input).values == expected.values)
+    #expect(other.others.withLock { $0.count } == (form.direct == plain ? 0 : 1))
   }
 }
