@@ -132,6 +132,8 @@ public final class SafetensorsFile: @unchecked Sendable {
         let start = range.lowerBound + (range.count - page) * index / (pages - 1)
         hash.update(UnsafeRawBufferPointer(start: contents.bytes + start, count: page))
       }
+      // The system maps many pages around each that is read, and these would stay.
+      contents.forget(range)
     }
   }
 

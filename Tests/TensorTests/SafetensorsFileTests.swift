@@ -95,4 +95,35 @@ import Testing
     #expect(
       wrong?.description.contains("[2]") == true && wrong?.description.contains("[3]") == true)
   }
+
+  /// Of this process's mappings of a file, in bytes.
+  private func resident(_ url: URL) throws -> Int {
+    var bytes = 0
+    var isOurs = false
+    let smaps = try #require(try FileHandle(forReadingAtPath: "/proc/self/smaps")?.readToEnd())
+    for line in String(decoding: smaps, as: UTF8.self).split(separator: "\n") {
+      let words = line.split(separator: " ")
+      if !words[0].hasSuffix(":") {
+        isOurs = line.contains(url.lastPathComponent)
+      } else if isOurs, words[0] == "Rss:", let count = Int(words[1]) {
+        bytes += count << 10
+      }
+    }
+    return bytes
+  }
+
+  @Test("a sample of a large file leaves nothing of it in memory")
+  func sampleIsForgotten() throws {
+    let size = 1 << 24
+    let url = try file(
+      header: #"{"x":{"dtype":"F32","shape":[\#(size / 4)],"data_offsets":[0,\#(size)]}}"#,
+      data: [UInt8](repeating: 7, count: size))
+    defer { try? FileManager.default.removeItem(at: url) }
+    let weights = try SafetensorsFile(url)
+    let sum = try weights.tensor("x").values.reduce(0, +)
+    #expect(try resident(url) >= size && sum > 0)
+    weights.feedSample(to: ContentHash())
+    #expect(try resident(url) <= 1 << 16)
+    #expect(try weights.tensor("x").values[1] > 0)
+  }
 }
