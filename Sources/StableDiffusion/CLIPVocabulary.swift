@@ -46,8 +46,8 @@ struct CLIPVocabulary: Sendable {
         throw ModelError(
           "\(place): '\(left) \(right)' is not a pair of tokens of the vocabulary")
       }
-      let pair = Pair(left: first, right: second)
-      if merges[pair] == nil { merges[pair] = (rank, merged) }
+      // Of two that are alike, the tokenizers library takes the later one.
+      merges[Pair(left: first, right: second)] = (rank, merged)
     }
     (self.ids, self.merges) = (ids, merges)
   }

@@ -37,12 +37,46 @@ public struct ComponentConfiguration: Sendable {
     try value(key, "a text", fallback) { $0.text }
   }
 
-  /// A special token: its text, or an object that holds it as `content`.
-  func token(_ key: String, default fallback: String) throws -> String {
-    try value(key, "a token's text", fallback) { value in
-      if case .object(let fields) = value { return fields["content"]?.text }
-      return value.text
+  /// A token that is looked for in prompts: its text, or an object that holds it as `content`.
+  ///
+  /// - Parameter isNormalized: where an object does not say it.
+  /// - Returns: `nil` where there is none.
+  func addedToken(_ key: String, isNormalized: Bool) throws -> AddedTokens.Token? {
+    guard let value = values[key] else { return nil }
+    return try token(value, key, isNormalized: isNormalized)
+  }
+
+  /// Such tokens by their ids, in the order of these.
+  func addedTokens(_ key: String) throws -> [(token: AddedTokens.Token, id: Int)] {
+    guard let value = values[key] else { return [] }
+    guard case .object(let tokens) = value else {
+      throw wrong(key, "takes an object of tokens by their ids")
     }
+    return try tokens.map { id, value in
+      guard let id = Int(id), (0..<1 << 24).contains(id) else {
+        throw wrong(key, "has '\(id)' where a token's id belongs")
+      }
+      return (try token(value, key, isNormalized: true), id)
+    }.sorted { $0.id < $1.id }
+  }
+
+  private func token(_ value: JSONValue, _ key: String, isNormalized: Bool) throws
+    -> AddedTokens.Token
+  {
+    var fields: [String: JSONValue] = [:]
+    if case .object(let object) = value { fields = object }
+    guard let text = fields["content"]?.text ?? value.text, !text.isEmpty else {
+      throw wrong(key, "takes a token's text, not \(value)")
+    }
+    if case .flag(true)? = fields["single_word"] {
+      throw wrong(key, "has 'single_word' true, which is not supported")
+    }
+    // A text alone stands for a token that is looked for as it is written.
+    guard case .object = value else { return .init(text: text, isNormalized: false) }
+    if case .flag(let flag)? = fields["normalized"] { return .init(text: text, isNormalized: flag) }
+    var isSpecial = false
+    if case .flag(true)? = fields["special"] { isSpecial = true }
+    return .init(text: text, isNormalized: isNormalized && !isSpecial)
   }
 
   func texts(_ key: String) throws -> [String] {

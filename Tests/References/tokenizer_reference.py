@@ -68,6 +68,11 @@ def lines(count, seed):
         yield "".join(word() + draw.choice(SPACES) for _ in range(draw.randint(1, 12)))
 
 
+def token(text):
+    """As the folders of Stable Diffusion have it: the one of the start is also found in capital letters."""
+    return {"__type": "AddedToken", "content": text, "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+
+
 def write_tokenizer(folder, pad):
     """CLIP's vocabulary: the bytes as printable characters, the same at a word's end, what the merges make, and two special tokens."""
     merges = [line for line in MERGES.read_text(encoding="utf-8").split("\n") if line and not line.startswith("#version")]
@@ -80,8 +85,8 @@ def write_tokenizer(folder, pad):
     (folder / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(vocabulary)}))
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8")
     (folder / "tokenizer_config.json").write_text(json.dumps({
-        "tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "do_lower_case": True, "bos_token": "<|startoftext|>",
-        "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>", "pad_token": pad}))
+        "tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "do_lower_case": True, "bos_token": token("<|startoftext|>"),
+        "eos_token": token("<|endoftext|>"), "unk_token": token("<|endoftext|>"), "pad_token": pad}))
 
 
 def main():
