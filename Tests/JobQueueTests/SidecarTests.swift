@@ -44,6 +44,7 @@ import Testing
     expected.inversionSteps = 40
     expected.temperature = 0.05
     expected.basesOf = .features
+    expected.emptyBases = .attended
     expected.options.attentionShare = 0.25
     expected.options.crossAttentionShare = 1
     expected.options.emphasis = ["red": 2, "very fast": -0.5]
@@ -71,6 +72,7 @@ import Testing
         inversion_steps: 40
         temperature: 0.05
         bases_of: features
+        empty_bases: attended
         attention_share: 0.25
         cross_attention_share: 1
         emphasis: {red: 2, very fast: -0.5}
@@ -84,7 +86,7 @@ import Testing
         {"prompt": "a red car", "source_prompt": "a car", "negative_prompt": "blur", "method": "fatezero",
          "inversion": "spatial-temporal", "steps": 20, "guidance": 3.5, "frames": 8, "size": "512x320",
          "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world",
-         "precision": "mixed", "inversion_steps": 40, "temperature": 0.05, "bases_of": "features",
+         "precision": "mixed", "inversion_steps": 40, "temperature": 0.05, "bases_of": "features", "empty_bases": "attended",
          "attention_share": 0.25, "cross_attention_share": 1,
          "emphasis": {"red": 2, "very fast": -0.5}, "replace_words": true,
          "blend_words": ["car", "road"], "blend_threshold": 0.4}
@@ -200,6 +202,7 @@ import Testing
       error("promt: x")
         == "unknown key 'promt': did you mean 'prompt'? A sidecar takes prompt, source_prompt, negative_prompt, method, "
         + "inversion, steps, inversion_steps, guidance, frames, size, seed, bases, iterations, temperature, bases_of, "
+        + "empty_bases, "
         + "attention_share, feature_share, cross_attention_share, group_size, blending, free_u, pull, image_guidance, emphasis, replace_words, blend_words, "
         + "blend_threshold, "
         + "model, loras, precision, priority"
@@ -229,7 +232,8 @@ import Testing
       ("precision", "[full]"),
       ("source_prompt", "[a, b]"), ("negative_prompt", "{a: b}"),
       ("steps", "99999999999999999999999"), ("inversion_steps", "0"), ("inversion_steps", "75"),
-      ("temperature", "0"), ("bases_of", "values"), ("attention_share", "1.5"),
+      ("temperature", "0"), ("bases_of", "values"), ("empty_bases", "yes"),
+      ("attention_share", "1.5"),
       ("feature_share", "-0.1"), ("cross_attention_share", "half"), ("group_size", "0"),
       ("blending", "cubic"), ("free_u", "yes"),
       ("pull", "-1"),

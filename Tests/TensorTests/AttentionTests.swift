@@ -82,6 +82,43 @@ import Testing
     }
   }
 
+  @Test(
+    "a bias counts for its head's key: the logarithm of 2 doubles one, and minus a lot takes it away",
+    arguments: paths)
+  func bias(isPortable: Bool) {
+    let (m, c) = (205, 8)
+    let (q, k, v) = (
+      sample([2, 33, 2 * c], "q"), sample([1, m, 2 * c], "k"), sample([1, m, 2 * c], "v")
+    )
+    // What each head sees of the keys.
+    let seen: [[Int]] = [
+      (0..<m).flatMap { $0 % 3 == 0 ? [] : $0 % 7 == 0 ? [$0, $0] : [$0] },
+      (0..<m).flatMap { $0 > 190 ? [] : [$0] },
+    ]
+    let bias = Tensor(
+      seen.flatMap { keys in
+        (0..<m).map { key in
+          let times = keys.count { $0 == key }
+          return times == 0 ? -1e30 : Float(log(Double(times)))
+        }
+      }, shape: [2, m])
+    let result = Tensor.attention(
+      queries: q, keys: k, values: v, heads: 2, bias: bias,
+      kernel: isPortable ? .portable : .avx512(.full))
+    func head(_ tensor: Tensor, _ index: Int, _ rows: [Int]? = nil) -> Tensor {
+      let channels = tensor.channels(index * c..<(index + 1) * c)
+      guard let rows else { return channels }
+      return channels.reshaped([m, c]).rows(rows).reshaped([1, rows.count, c])
+    }
+    for index in 0..<2 {
+      let keys = seen[index]
+      #expect(
+        relativeError(
+          head(result, index).values,
+          expected(head(q, index), head(k, index, keys), head(v, index, keys), heads: 1)) < 2e-6)
+    }
+  }
+
   @Test("scores far from zero, of either sign, overflow nowhere")
   func largeScores() {
     let (q, k, v) = (

@@ -26,6 +26,50 @@ import Testing
     }
   }
 
+  /// Compares what STEM with and without its empty bases finds in each layer.
+  private final class Comparison: UNetProcessor {
+    private let masked = STEMAttention(bases: 64, iterations: 5, emptyBases: .masked, seed: 5)
+    private let attended = STEMAttention(bases: 64, iterations: 5, seed: 5)
+    var (empty, full, layers) = (0, 0, 0)
+
+    func selfAttention(
+      _ layer: AttentionLayer, _ hiddenStates: Tensor, grid: FeatureGrid, at site: LayerSite
+    ) throws -> Tensor {
+      let (some, all) = (
+        try masked.bases(layer, of: hiddenStates, at: site),
+        try attended.bases(layer, of: hiddenStates, at: site)
+      )
+      #expect(some.keys.values == all.keys.values && some.values.values == all.values.values)
+      #expect(all.bias == nil)
+      if let bias = some.bias {
+        layers += 1
+        #expect(
+          bias.shape == [layer.heads, 64] && bias.values.allSatisfy { $0 == 0 || $0 == -1e30 })
+        empty += bias.values.count { $0 < 0 }
+        full += bias.values.count { $0 == 0 }
+        for head in 0..<layer.heads {
+          #expect(bias.values[head * 64..<(head + 1) * 64].contains(0))
+        }
+      }
+      return try masked.selfAttention(layer, hiddenStates, grid: grid, at: site)
+    }
+  }
+
+  @Test("bases that stand for no token are left out where they are to be, and only these")
+  func emptyBases() throws {
+    let model = try TinyWorld.model.get()
+    let latents = RandomNumbers(seed: 3, stream: "latents").normal([3, 9, 6, 4])
+    let context = model.encode(["a ball"])
+    let comparison = Comparison()
+    let output = try model.unet(
+      latents, timestep: 401, context: context, processor: comparison)
+    #expect(comparison.layers == 5 && comparison.empty > 0 && comparison.full > comparison.layers)
+    let attended = try model.unet(
+      latents, timestep: 401, context: context,
+      processor: STEMAttention(bases: 64, iterations: 5, seed: 5))
+    #expect(output.isFinite && output.values != attended.values)
+  }
+
   @Test("the memory of the bases is estimated by where they are looked for")
   func memory() throws {
     let model = try TinyWorld.model.get()
