@@ -32,7 +32,7 @@ import Testing
       (["--frames", "0"], "--frames takes a whole number from 1 on, not 0."),
       (
         ["--size", "100x64"],
-        "--size takes WIDTHxHEIGHT, both multiples of 8 from 8 to 8192, not 100x64."
+        "--size takes WIDTHxHEIGHT in pixels, such as 512x320, or the shorter side alone, such as 512; multiples of 8 from 8 to 8192, not 100x64."
       ),
       (["--size", "64x8200"], "not 64x8200."),
       (["--bases", "0"], "--bases takes a whole number from 1 to 65536, not 0."),
