@@ -207,8 +207,6 @@ import Testing
   @Test(
     "files of other kinds are refused by name",
     arguments: [
-      (["lora_unet_down_blocks_0_attentions_0_proj_in.lora_up.weight"], "LoRA"),
-      (["unet.down_blocks.0.attentions.0.to_q.lora_A.weight"], "LoRA"),
       (["lora_te_text_model_encoder_layers_0_mlp_fc1.hada_w1_a"], "LyCORIS"),
       (["control_model.input_blocks.0.0.weight"], "ControlNet"),
       (
@@ -235,6 +233,17 @@ import Testing
     let complaint = try complaint(names)
     let refusal = name == "LoRA" ? "the key 'loras'" : "not supported"
     #expect(complaint.contains(name) && complaint.contains(refusal), "\(complaint)")
+  }
+
+  @Test(
+    "a LoRA in a model's place says where it belongs",
+    arguments: [
+      "lora_unet_down_blocks_0_attentions_0_proj_in.lora_up.weight",
+      "unet.down_blocks.0.attentions.0.to_q.lora_A.weight",
+    ])
+  func loras(name: String) throws {
+    let complaint = try complaint([name])
+    #expect(complaint.contains("is a LoRA") && complaint.contains("'loras'"), "\(complaint)")
   }
 
   @Test(
