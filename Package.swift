@@ -35,7 +35,8 @@ let package = Package(
     system("CLibAV", pkgConfig: "libavformat", package: "libavformat-dev"),
     system("CZeroMQ", package: "libzmq3-dev"),
     system("CSystemd", pkgConfig: "libsystemd", package: "libsystemd-dev"),
-    system("CUTF8Proc", pkgConfig: "libutf8proc", package: "libutf8proc-dev"),
+    // Without pkg-config, whose flags SwiftPM warns of.
+    system("CUTF8Proc", package: "libutf8proc-dev"),
     system("CLinux", package: "libc6-dev"),
     // Not a library: what takes the place of the C library's accept.
     .target(name: "CConnectionCeiling"),
