@@ -119,7 +119,7 @@ TARGET static void NAME(attention)(const kernels_attention *a, float *scratch) {
       const long key = begin + (k < count ? k : count - 1);
       NAME(copy_row)(a->keys + key * a->key_stride, channels, 1, w.row);
       for (long d = 0; d < depth; d++) to[d * KEYS] = w.row[d];
-      w.bias[k] = a->bias ? a->bias[key] * LOG2_E : 0;
+      w.bias[k] = a->bias[key] * LOG2_E;
     }
     NAME(copy_values)(a->values + begin * a->value_stride, a->value_stride, count, channels, w.values);
     for (long tile = 0; tile < tiles; tile++) NAME(tile)(&w, tile, channels, count);

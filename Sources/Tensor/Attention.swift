@@ -123,17 +123,15 @@ extension Tensor {
     let isMixed = precision == .mixed && Processor.hasBFloat16
     let size = (kernels_attention_scratch(tile, c) + 3) / 4
     var scratch = Tensor(uninitialized: [threads, size])
-    // One without elements has no address.
-    let noBias = Tensor(repeating: 0, shape: [1])
+    let bias = bias ?? Tensor(repeating: 0, shape: [heads, m])
     queries.withValues { queries in
       keys.withValues { keys in
         values.withValues { values in
-          (bias ?? noBias).withValues { biasValues in
+          bias.withValues { bias in
             output.withMutableValues { output in
               scratch.withMutableValues { scratch in
                 let (queries, keys, values) = (Shared(queries), Shared(keys), Shared(values))
-                let (output, scratch) = (Shared(output), Shared(scratch))
-                let bias = Shared(bias == nil ? nil : biasValues)
+                let (bias, output, scratch) = (Shared(bias), Shared(output), Shared(scratch))
                 Parallel.parts(of: batch * heads * tiles) { part, range in
                   for item in range {
                     let (row, head) = (item / (heads * tiles), item / tiles % heads)
@@ -146,7 +144,7 @@ extension Tensor {
                       values: values.pointer + other, output: output.pointer + position,
                       query_stride: width, key_stride: width, value_stride: width,
                       output_stride: width, query_count: min(tile, n - first), key_count: m,
-                      channels: c, scale: scale, bias: bias.pointer.map { $0 + head * m })
+                      channels: c, scale: scale, bias: bias.pointer + head * m)
                     let own = scratch.pointer + part * size
                     if isMixed {
                       kernels_attention_bf16(&attention, own)

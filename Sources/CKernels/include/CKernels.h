@@ -29,7 +29,7 @@ typedef struct {
   long query_stride, key_stride, value_stride, output_stride;
   long query_count, key_count, channels;
   float scale;
-  /// (keys): is added to each key's scores; null for nothing.
+  /// (keys): is added to each key's scores.
   const float *bias;
 } kernels_attention;
 
