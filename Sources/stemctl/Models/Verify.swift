@@ -32,9 +32,7 @@ struct Verify: ParsableCommand {
         "--precision mixed needs a processor that multiplies 16-bit brain floats (avx512_bf16), which this one does not: take full."
       )
     }
-    if let threads, !(1...1024).contains(threads) {
-      throw ValidationError("--threads takes a whole number from 1 to 1024, not \(threads).")
-    }
+    try OptionChecks.threads(threads)
   }
 
   func run() throws {
