@@ -101,7 +101,7 @@ public struct ModelInspection: Sendable {
     // What does not fit together shows only in the whole.
     guard
       let model = attempt({
-        try StableDiffusionModel(source) { _, _, _ in PreparedWeightsSize() }
+        try StableDiffusionModel(source) { _, _ in PreparedWeightsSize() }
       })
     else { return }
     nativeSize = model.nativeSize

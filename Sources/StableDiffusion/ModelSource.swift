@@ -31,23 +31,12 @@ public protocol ModelSource: Sendable {
   /// All files that it is read from.
   var files: [URL] { get }
 
-  /// The identity of the model whose prepared weights this one shares, on this machine alone: that
-  /// of files that nobody has touched since.
-  func sharedIdentity() throws -> String
-
   /// To be called when everything that a model needs has been asked for.
   /// - Throws: `ModelError` where there is something left that was to count.
   func checkAllUsed() throws
 }
 
 extension ModelSource {
-  public func sharedIdentity() throws -> String {
-    let hash = ContentHash()
-    hash.update(try identity())
-    hash.update(FileStamp.text(of: files))
-    return hash.finish()
-  }
-
   public func checkAllUsed() throws {}
 }
 

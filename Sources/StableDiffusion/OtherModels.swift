@@ -55,17 +55,22 @@ enum OtherModels {
     }
   }
 
-  /// - Parameter checkpoint: the names of the tensors of a single file.
-  static func name(checkpoint names: [String]) -> String? {
-    for (mark, name) in marks {
-      let isFound =
+  /// - Parameter names: of the tensors of a single file.
+  static func name(checkpoint names: [String]) -> String? { first(of: marks, in: names) }
+
+  /// - Parameter names: of the tensors of a file that is to be a LoRA.
+  static func name(lora names: [String]) -> String? { first(of: loraMarks, in: names) }
+
+  private static func first(of marks: [(mark: Mark, name: String)], in names: [String]) -> String? {
+    marks.first { mark, _ in
+      names.contains { name in
         switch mark {
-        case .prefix(let prefix): names.contains { $0.hasPrefix(prefix) }
-        case .part(let part): names.contains { $0.contains(part) }
+        case .prefix(let prefix): name.hasPrefix(prefix)
+        case .part(let part): name.contains(part)
+        case .suffix(let suffix): name.hasSuffix(suffix)
         }
-      if isFound { return name }
-    }
-    return nil
+      }
+    }?.name
   }
 
   private static let lora = "a LoRA, which changes a model"
@@ -73,10 +78,25 @@ enum OtherModels {
   private enum Mark {
     case prefix(String)
     case part(String)
+    case suffix(String)
   }
 
+  private static let loraMarks: [(mark: Mark, name: String)] = [
+    (.part(".hada_w1_"), "a LoHa"), (.part(".lokr_w"), "a LoKr"),
+    (.part(".lora_mid."), "a LoCon with a middle part"),
+    (.suffix(".dora_scale"), "a DoRA"), (.part(".lora_magnitude_vector"), "a DoRA"),
+    (.suffix(".diff"), "a LoRA with whole differences"),
+    (.prefix("base_model.model."), "a LoRA as peft saves it, its strength in another file"),
+    (.prefix("lora_te1_"), "a LoRA for Stable Diffusion XL"),
+    (.prefix("lora_te2_"), "a LoRA for Stable Diffusion XL"),
+    (.prefix("text_encoder_2."), "a LoRA for Stable Diffusion XL"),
+    (.prefix("lora_unet_input_blocks_"), "a LoRA for Stable Diffusion XL"),
+    (.prefix("lora_unet_double_blocks_"), "a LoRA for Flux"),
+    (.prefix("transformer."), "a LoRA for a model with a transformer, such as Flux"),
+  ]
+
   /// Those that are parts of others come later.
-  private static let marks: [(Mark, String)] = [
+  private static let marks: [(mark: Mark, name: String)] = [
     (.part("lora_up."), lora),
     (.part("lora_A."), lora),
     (.part("to_q_lora."), lora),

@@ -30,10 +30,14 @@ public struct PreparedModelCache {
   public func model(_ source: any ModelSource, precision: Precision) throws -> (
     model: StableDiffusionModel, isPrepared: Bool
   ) {
+    // What LoRAs change is not shared, but the files are to hold the whole of their model.
+    let base = (source as? ModelWithLoRAs)?.base
+    let hash = ContentHash()
+    hash.update(FileStamp.text(of: (base ?? source).files))
+    let identity = hash.finish()
     var files: [String: PreparedWeightsFile] = [:]
     func opened(_ source: any ModelSource) throws -> StableDiffusionModel {
-      let model = try StableDiffusionModel(source, precision: precision) {
-        identity, component, precision in
+      let model = try StableDiffusionModel(source, precision: precision) { component, precision in
         let name = "\(identity.prefix(32))-\(component)-\(precision)"
         if let file = files[name] { return file }
         do {
@@ -50,8 +54,7 @@ public struct PreparedModelCache {
       for file in files.values { file.finish() }
       return model
     }
-    // What LoRAs change is not shared, but the files are to hold the whole of their model.
-    if let changed = source as? ModelWithLoRAs { _ = try opened(changed.base) }
+    if let base { _ = try opened(base) }
     let model = try opened(source)
     let isPrepared = files.values.contains { $0.origin == .prepared }
     if isPrepared {

@@ -18,31 +18,30 @@ public struct StableDiffusionModel: Sendable {
 
   /// - Parameters:
   ///   - precision: `.mixed` only where `Precision.isMixedSupported`.
-  ///   - store: for a model's identity, a component's name and a precision, where its prepared
-  ///     weights are kept; `nil` to make them when first needed.
+  ///   - store: for a component's name and a precision, where its prepared weights are kept; `nil`
+  ///     to make them when first needed.
   /// - Throws: `ModelError` or `WeightsError`: a sentence that names the missing file or tensor,
   ///   the wrong shape or the unsupported option.
   public init(
     _ source: any ModelSource, precision: Precision = .full,
-    store: (_ identity: String, _ component: String, Precision) throws
-      -> (any PreparedWeightsStore)? = { _, _, _ in nil }
+    store: (_ component: String, Precision) throws -> (any PreparedWeightsStore)? = { _, _ in nil }
   ) throws {
     self.precision = precision
     let path = source.path
     identity = try source.identity()
-    let shared = try source.sharedIdentity()
     // What can be wrong without the weights is, before these are prepared.
     let schedule = try source.schedule()
     scheduler = try DDIMScheduler(schedule)
     ancestralScheduler = try EulerAncestralScheduler(schedule, schedule: scheduler)
-    _ = try UNetConfiguration(source.unet().configuration)
+    let unetComponent = try source.unet()
+    _ = try UNetConfiguration(unetComponent.configuration)
     textEncoder = try CLIPTextEncoder(
-      source.textEncoder(), store: store(shared, "text_encoder", .full))
+      source.textEncoder(), store: store("text_encoder", .full))
     tokenizer = try source.tokenizer(longest: textEncoder.positions)
     autoencoder = try AutoencoderKL(
-      source.autoencoder(), precision: precision, store: store(shared, "vae", precision))
+      source.autoencoder(), precision: precision, store: store("vae", precision))
     unet = try UNet(
-      source.unet(), precision: precision, store: store(shared, "unet", precision))
+      unetComponent, precision: precision, store: store("unet", precision))
     try source.checkAllUsed()
     guard tokenizer.vocabularySize <= textEncoder.vocabularySize else {
       throw ModelError(
@@ -70,17 +69,20 @@ public struct StableDiffusionModel: Sendable {
   }
 
   /// Opens a model, whatever its layout.
-  public init(
-    at url: URL, precision: Precision = .full,
-    store: (_ identity: String, _ component: String, Precision) throws
-      -> (any PreparedWeightsStore)? = { _, _, _ in nil }
-  ) throws {
-    try self.init(Self.source(at: url), precision: precision, store: store)
+  public init(at url: URL, precision: Precision = .full) throws {
+    try self.init(Self.source(at: url), precision: precision)
   }
 
   /// What a model is opened from: a folder in diffusers' layout, or a single safetensors file.
   ///
-  /// - Throws: as `init`, where there is neither.
+  /// - Parameter loras: files of what changes it, and how strongly.
+  /// - Throws: as `init`, where there is neither, or a LoRA cannot be used.
+  public static func source(at url: URL, loras: [URL: Double]) throws -> any ModelSource {
+    let base = try source(at: url)
+    return loras.isEmpty ? base : try ModelWithLoRAs(base, loras: loras)
+  }
+
+  /// The same without LoRAs.
   public static func source(at url: URL) throws -> any ModelSource {
     let path = url.path(percentEncoded: false)
     var isFolder: ObjCBool = false

@@ -16,27 +16,20 @@ final class EditPerformer: EditPerforming {
 
   /// What a model is made of.
   private struct Origin: Equatable {
-    let folder: String
-    /// Paths of LoRAs, with their weights.
-    let loras: [String: Double]
+    let model: URL
+    /// Files of LoRAs, with their weights.
+    let loras: [URL: Double]
     let precision: Precision
     /// Whoever puts another model in its place is to get that.
     private let stamp: String
 
-    init(folder: String, loras: [String: Double], precision: Precision) {
-      (self.folder, self.loras, self.precision) = (folder, loras, precision)
-      stamp = FileStamp.text(
-        of: ([folder] + loras.keys.sorted()).map { URL(fileURLWithPath: $0) })
-    }
-
-    func source() throws -> any ModelSource {
-      let base = try StableDiffusionModel.source(at: URL(fileURLWithPath: folder))
-      guard !loras.isEmpty else { return base }
-      return try ModelWithLoRAs(
-        base,
-        loras: loras.sorted { $0.key < $1.key }.map {
-          (URL(fileURLWithPath: $0.key), $0.value)
-        })
+    init(_ files: Assignment.SharedFiles, loras: [String: Double], _ precision: Precision) {
+      model = URL(fileURLWithPath: files.modelFolder)
+      self.loras = loras.reduce(into: [:]) { weights, lora in
+        if let path = files.loras?[lora.key] { weights[URL(fileURLWithPath: path)] = lora.value }
+      }
+      self.precision = precision
+      stamp = FileStamp.text(of: [model] + self.loras.keys.sorted { $0.path < $1.path })
     }
   }
 
@@ -85,12 +78,9 @@ final class EditPerformer: EditPerforming {
       let precision = (assignment.settings.precision ?? .auto).resolved {
         reports.log(.notice, $0)
       }
-      let loras = assignment.settings.loras.reduce(into: [String: Double]()) { paths, lora in
-        if let path = files.loras?[lora.key] { paths[path] = lora.value }
-      }
       let edit = try ClipEdit(
         model: model(
-          Origin(folder: files.modelFolder, loras: loras, precision: precision),
+          Origin(files, loras: assignment.settings.loras, precision),
           cacheFolder: files.cacheFolder, reports),
         settings: assignment.settings, video: video, scratchFolder: files.resultFolder)
       return try edit.run(
@@ -121,11 +111,13 @@ final class EditPerformer: EditPerforming {
         // Whether the job is cancelled.
         try reports.progress(EditProgress(stage: .load, step: 0, steps: 1, frames: 0))
       }
-    ).model(origin.source(), precision: origin.precision)
+    ).model(
+      StableDiffusionModel.source(at: origin.model, loras: origin.loras),
+      precision: origin.precision)
     loaded = (origin, model)
     reports.log(
       .debug,
-      "\(isPrepared ? "prepared" : "mapped") the model \(origin.folder) in \(origin.precision) precision within \(ContinuousClock.now - start)"
+      "\(isPrepared ? "prepared" : "mapped") the model \(origin.model.path(percentEncoded: false)) in \(origin.precision) precision within \(ContinuousClock.now - start)"
     )
     return model
   }

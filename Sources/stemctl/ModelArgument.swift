@@ -11,13 +11,11 @@ func modelURL(named model: String?) throws -> URL {
 
 /// A model with LoRAs of the models' folder.
 func modelSource(named model: String?, loras: [String: Double]) throws -> any ModelSource {
-  let base = try StableDiffusionModel.source(at: modelURL(named: model))
-  guard !loras.isEmpty else { return base }
   let files = try modelFolders(nil).loras(named: loras.keys)
-  return try ModelWithLoRAs(
-    base,
-    loras: files.sorted { $0.key < $1.key }.map {
-      (URL(fileURLWithPath: $0.value), loras[$0.key] ?? 1)
+  return try StableDiffusionModel.source(
+    at: modelURL(named: model),
+    loras: loras.reduce(into: [:]) { weights, lora in
+      if let file = files[lora.key] { weights[URL(fileURLWithPath: file)] = lora.value }
     })
 }
 

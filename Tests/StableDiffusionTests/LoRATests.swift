@@ -81,9 +81,9 @@ import Testing
     }
   }
 
-  private func opened(_ loras: [(url: URL, weight: Double)]) throws -> StableDiffusionModel {
+  private func opened(_ loras: [URL: Double]) throws -> StableDiffusionModel {
     try StableDiffusionModel(
-      ModelWithLoRAs(StableDiffusionModel.source(at: TinyWorld.folder), loras: loras))
+      StableDiffusionModel.source(at: TinyWorld.folder, loras: loras))
   }
 
   private func kohya(weight: Float, alpha: Float?, seed: UInt64 = 1) throws -> Sample {
@@ -98,7 +98,7 @@ import Testing
   @Test("kohya's names, with alpha and a weight", arguments: [(1.0, 3.0), (0.5, 1.5), (-1, 8)])
   func kohyaNames(weight: Double, alpha: Double) throws {
     let sample = try kohya(weight: Float(weight), alpha: Float(alpha))
-    try TinyWorld.expectEqual(opened([(sample.file, weight)]), sample.expected)
+    try TinyWorld.expectEqual(opened([sample.file: weight]), sample.expected)
   }
 
   @Test("diffusers' names of today, which are peft's")
@@ -109,7 +109,7 @@ import Testing
     let sample = try Sample(
       weight: 0.8, alpha: nil, down: { name($0, $1, ".lora_A.weight") },
       up: { name($0, $1, ".lora_B.weight") })
-    try TinyWorld.expectEqual(opened([(sample.file, 0.8)]), sample.expected)
+    try TinyWorld.expectEqual(opened([sample.file: 0.8]), sample.expected)
   }
 
   @Test("an alpha that diffusers notes beside the tensors")
@@ -120,7 +120,7 @@ import Testing
       down: { layer, _ in "unet.\(layer).lora_A.weight" },
       up: { layer, _ in "unet.\(layer).lora_B.weight" })
     // Twice the weight of a file without.
-    let twice = try opened([(sample.file, 0.25)])
+    let twice = try opened([sample.file: 0.25])
     try TinyWorld.expectEqual(twice, sample.expected)
   }
 
@@ -138,7 +138,7 @@ import Testing
       weight: 1, alpha: nil, unet: layers, text: [],
       down: { layer, _ in name(layer, "down.weight") },
       up: { layer, _ in name(layer, "up.weight") })
-    try TinyWorld.expectEqual(opened([(sample.file, 1)]), sample.expected)
+    try TinyWorld.expectEqual(opened([sample.file: 1]), sample.expected)
   }
 
   @Test("several add up, and each set of them is another model")
@@ -146,10 +146,12 @@ import Testing
     let (one, two) = (
       try kohya(weight: 1, alpha: nil), try kohya(weight: 1, alpha: nil, seed: 2)
     )
-    let both = try opened([(one.file, 1), (two.file, 1)])
-    let alone = try opened([(one.file, 1)])
+    let both = try opened([one.file: 1, two.file: 1])
+    let alone = try opened([one.file: 1])
     // What the second takes away leaves the first.
-    let cancelled = try opened([(one.file, 1), (two.file, 1), (two.file, -1)])
+    let again = two.file.deletingLastPathComponent().appending(path: "again.safetensors")
+    try FileManager.default.copyItem(at: two.file, to: again)
+    let cancelled = try opened([one.file: 1, two.file: 1, again: -1])
     let (b, a, c) = (
       try TinyWorld.outputs(both)["unet"]!.values, try TinyWorld.outputs(alone)["unet"]!.values,
       try TinyWorld.outputs(cancelled)["unet"]!.values
@@ -157,7 +159,7 @@ import Testing
     #expect(b != a)
     #expect(zip(a, c).allSatisfy { abs($0 - $1) < 1e-3 })
     let identities = [
-      both.identity, alone.identity, try opened([(one.file, 0.5)]).identity,
+      both.identity, alone.identity, try opened([one.file: 0.5]).identity,
       try TinyWorld.model.get().identity,
     ]
     #expect(Set(identities).count == 4)
@@ -172,7 +174,7 @@ import Testing
       Issue.record("\($0)")
     }
     let plain = try StableDiffusionModel.source(at: TinyWorld.folder)
-    let changed = try ModelWithLoRAs(plain, loras: [(sample.file, 1)])
+    let changed = try ModelWithLoRAs(plain, loras: [sample.file: 1])
     let first = try cache.model(changed, precision: .full)
     #expect(first.isPrepared)
     try TinyWorld.expectEqual(first.model, sample.expected)
@@ -194,7 +196,7 @@ import Testing
       }
       try stored.write(to: file)
       do {
-        _ = try opened([(file, 1)])
+        _ = try opened([file: 1])
         return "(it loads)"
       } catch { return "\(error)" }
     }
@@ -212,14 +214,17 @@ import Testing
       try complaint(["lora_te1_text_model_x.lora_down.weight": [2, 3]]).contains("Diffusion XL"))
     #expect(try complaint(["lora_unet_\(layer).hada_w1_a": [2, 3]]).contains("a LoHa"))
     #expect(
+      try complaint(["base_model.model.conv_in.lora_A.weight": [2, 3]]).contains("as peft saves it")
+    )
+    #expect(
       try complaint(["mid_block.conv.weight": [2, 3]]).contains("holds 'mid_block.conv.weight'"))
     #expect(
       try complaint([down: [2, 3], up: [5, 2], "lora_unet_\(layer).alpha": [2]]).contains(
         "one number"))
     try Data([0x80, 0x02]).write(to: file)
-    #expect(throws: (any Error).self) { try opened([(file, 1)]) }
+    #expect(throws: (any Error).self) { try opened([file: 1]) }
     try FileManager.default.removeItem(at: file)
-    let error = #expect(throws: ModelError.self) { try opened([(file, 1)]) }
+    let error = #expect(throws: ModelError.self) { try opened([file: 1]) }
     #expect(error?.description.contains("there is no LoRA") == true)
   }
 }

@@ -122,6 +122,26 @@ import Testing
     }
   }
 
+  @Test("a stamp sees through links, and tells folders apart that only links make different")
+  func stamps() throws {
+    let (one, two) = (try DamagedModel(), try DamagedModel())
+    let root = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+    try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: root) }
+    let (model, unet) = (root.appending(path: "model"), root.appending(path: "unet"))
+    try FileManager.default.createSymbolicLink(at: model, withDestinationURL: one.folder)
+    let before = FileStamp.text(of: [model])
+    #expect(
+      before == FileStamp.text(of: [one.folder]) && before != FileStamp.text(of: [two.folder]))
+    // A component that lies elsewhere.
+    try FileManager.default.moveItem(at: one.folder.appending(path: "unet"), to: unet)
+    try FileManager.default.createSymbolicLink(
+      at: one.folder.appending(path: "unet"), withDestinationURL: unet)
+    #expect(FileStamp.text(of: [model]) == before)
+    try Data("{}".utf8).write(to: unet.appending(path: "config.json"))
+    #expect(FileStamp.text(of: [model]) != before)
+  }
+
   @Test("weights that were prepared are not those of a file that was replaced since")
   func replaced() throws {
     let copy = try DamagedModel()

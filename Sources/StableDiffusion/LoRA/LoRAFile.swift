@@ -5,6 +5,7 @@ import Tensor
 struct LoRAFile {
   /// By component and layer.
   private(set) var terms: [LoRATensorName.Component: [String: LowRankTerm]] = [:]
+  let weight: Double
   private let file: SafetensorsFile
 
   /// - Parameter weight: how strongly it changes the model.
@@ -17,7 +18,8 @@ struct LoRAFile {
     }
     if PickledWeights.isPickled(url) { throw PickledWeights.refusal(of: url) }
     file = try SafetensorsFile(url)
-    if let other = Self.other(file.names) {
+    self.weight = weight
+    if let other = OtherModels.name(lora: file.names) {
       throw ModelError(
         "\(path) is \(other), which is not supported; supported are LoRAs for Stable Diffusion 1.x and 2.x in the layouts of diffusers and kohya"
       )
@@ -60,7 +62,13 @@ struct LoRAFile {
     }
   }
 
-  func feed(_ hash: ContentHash) { file.feedSample(to: hash) }
+  var url: URL { file.url }
+
+  /// Feeds what it makes of a model to a hash.
+  func feed(_ hash: ContentHash) {
+    hash.update("LoRA \(weight)")
+    file.feedSample(to: hash)
+  }
 
   private struct Parts { var down, up, alpha: String? }
 
@@ -70,25 +78,5 @@ struct LoRAFile {
       throw ModelError("\(file.place): '\(name)' is not one number")
     }
     return Double(tensor.values[0])
-  }
-
-  /// What a file holds that is like a LoRA, but none.
-  private static func other(_ names: [String]) -> String? {
-    let marks = [
-      (".hada_w1_", "a LoHa"), (".lokr_w", "a LoKr"), (".lora_mid.", "a LoCon with a middle part"),
-      ("dora_scale", "a DoRA"), ("lora_magnitude_vector", "a DoRA"),
-      (".diff", "a LoRA with whole differences"),
-      ("lora_te1_", "a LoRA for Stable Diffusion XL"),
-      ("lora_te2_", "a LoRA for Stable Diffusion XL"),
-      ("text_encoder_2.", "a LoRA for Stable Diffusion XL"),
-      ("lora_unet_input_blocks_", "a LoRA for Stable Diffusion XL"),
-      ("lora_unet_double_blocks_", "a LoRA for Flux"),
-      ("transformer.", "a LoRA for a transformer model such as Flux"),
-    ]
-    return marks.first { mark, _ in
-      names.contains {
-        $0.hasPrefix(mark) || $0.contains(mark) && mark.first == "." || $0.hasSuffix(mark)
-      }
-    }?.1
   }
 }

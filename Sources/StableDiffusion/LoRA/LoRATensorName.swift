@@ -62,7 +62,7 @@ struct LoRATensorName: Equatable {
 
   /// Files that a UNet alone has written name no component.
   private static let owners: [(String, Component)] = [
-    ("base_model.model.", .unet), ("unet.", .unet), ("text_encoder.", .textEncoder),
+    ("unet.", .unet), ("text_encoder.", .textEncoder),
   ]
 
   private static let oldUNet = [

@@ -5,28 +5,34 @@ import Tensor
 /// with every process; the changed layers are copies.
 public struct ModelWithLoRAs: ModelSource {
   let base: any ModelSource
-  private let loras: [(file: LoRAFile, url: URL)]
-  private let weights: [Double]
-  private let changed: [LoRATensorName.Component: LowRankTensors]
+  private let loras: [LoRAFile]
+  /// The components that have changed layers, and their weights.
+  private let changed: [LoRATensorName.Component: (ModelComponent, weights: LowRankTensors)]
 
-  /// - Parameter loras: files and how strongly each changes the model.
+  /// - Parameter loras: files, and how strongly each changes the model.
   /// - Throws: `ModelError` or `WeightsError`, a sentence that names the file.
-  public init(_ base: any ModelSource, loras: [(url: URL, weight: Double)]) throws {
+  public init(_ base: any ModelSource, loras: [URL: Double]) throws {
     self.base = base
-    self.loras = try loras.map { (try LoRAFile($0.url, weight: $0.weight), $0.url) }
-    weights = loras.map(\.weight)
-    var changed: [LoRATensorName.Component: LowRankTensors] = [:]
+    self.loras = try loras.sorted { $0.key.path < $1.key.path }.map {
+      try LoRAFile($0.key, weight: $0.value)
+    }
+    var changed: [LoRATensorName.Component: (ModelComponent, weights: LowRankTensors)] = [:]
     for (component, source) in [
       (LoRATensorName.Component.unet, base.unet), (.textEncoder, base.textEncoder),
     ] {
       let terms = self.loras.reduce(into: [String: [LowRankTerm]]()) { terms, lora in
-        for (layer, term) in lora.file.terms[component] ?? [:] {
+        for (layer, term) in lora.terms[component] ?? [:] {
           terms[layer, default: []].append(term)
         }
       }
-      if !terms.isEmpty {
-        changed[component] = LowRankTensors(try source().weights, adding: terms)
-      }
+      guard !terms.isEmpty else { continue }
+      let plain = try source()
+      let weights = LowRankTensors(plain.weights, adding: terms)
+      changed[component] = (
+        ModelComponent(
+          configuration: plain.configuration, weights: weights, files: plain.files,
+          prefix: plain.prefix), weights
+      )
     }
     self.changed = changed
   }
@@ -36,10 +42,10 @@ public struct ModelWithLoRAs: ModelSource {
   public var files: [URL] { base.files + loras.map(\.url) }
 
   public func textEncoder() throws -> ModelComponent {
-    try component(.textEncoder, base.textEncoder())
+    try changed[.textEncoder]?.0 ?? base.textEncoder()
   }
   public func autoencoder() throws -> ModelComponent { try base.autoencoder() }
-  public func unet() throws -> ModelComponent { try component(.unet, base.unet()) }
+  public func unet() throws -> ModelComponent { try changed[.unet]?.0 ?? base.unet() }
   public func schedule() throws -> ComponentConfiguration { try base.schedule() }
   public func tokenizer(longest: Int) throws -> CLIPTokenizer {
     try base.tokenizer(longest: longest)
@@ -48,31 +54,18 @@ public struct ModelWithLoRAs: ModelSource {
   public func identity() throws -> String {
     let hash = ContentHash()
     hash.update(try base.identity())
-    for (lora, weight) in zip(loras, weights) {
-      hash.update("LoRA \(weight)")
-      lora.file.feed(hash)
-    }
+    for lora in loras { lora.feed(hash) }
     return hash.finish()
   }
 
-  public func sharedIdentity() throws -> String { try base.sharedIdentity() }
-
   public func checkAllUsed() throws {
-    for (component, tensors) in changed {
-      guard let layer = tensors.unused.first else { continue }
-      let lora = loras.first { $0.file.terms[component]?[layer] != nil }
+    for (component, (_, weights)) in changed {
+      guard let layer = weights.unused.first,
+        let lora = loras.first(where: { $0.terms[component]?[layer] != nil })
+      else { continue }
       throw ModelError(
-        "\(lora?.url.path(percentEncoded: false) ?? "a LoRA") changes the layer '\(layer)', which \(base.path) does not have: it was made for another model"
+        "\(lora.url.path(percentEncoded: false)) changes the layer '\(layer)', which \(path) does not have: it was made for another model"
       )
     }
-  }
-
-  private func component(_ name: LoRATensorName.Component, _ plain: ModelComponent)
-    -> ModelComponent
-  {
-    guard let weights = changed[name] else { return plain }
-    return ModelComponent(
-      configuration: plain.configuration, weights: weights, files: plain.files, prefix: plain.prefix
-    )
   }
 }
