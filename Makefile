@@ -94,9 +94,9 @@ test: deps
 # diffusers and PyTorch compute; the better part of an hour: make test-reference OPTIONS='--kinds sd1 --forms file-f16 --no-large'
 test-reference: deps $(REFERENCE_FOLDER)/venv/installed
 	swift build $(SWIFT_FLAGS) --build-tests
-	$(REFERENCE_PYTHON) Tests/References/tokenizer_reference.py $(REFERENCE_FOLDER)/tokenizer
-	STEMD_TOKENIZER_REFERENCE=$(abspath $(REFERENCE_FOLDER))/tokenizer \
-		swift test $(SWIFT_FLAGS) --skip-build --filter CLIPTokenizerReferenceTests
+	$(REFERENCE_PYTHON) Tests/References/tokenizer_reference.py $(REFERENCE_FOLDER)/prompts.jsonl
+	STEMD_TOKENIZER_REFERENCE=$(abspath $(REFERENCE_FOLDER))/prompts.jsonl \
+		swift test $(SWIFT_FLAGS) --skip-build --filter TokenizerReferenceTests
 	$(REFERENCE_PYTHON) Tests/References/variants_reference.py $(REFERENCE_FOLDER)/models $(OPTIONS)
 
 $(REFERENCE_FOLDER)/venv/installed: Tests/References/requirements.txt

@@ -1,109 +1,176 @@
-#!/usr/bin/env python3
-"""Lines of text of many scripts, and the token ids that transformers' CLIPTokenizer gives for them.
+"""Writes prompts of many scripts with the ids that transformers.CLIPTokenizer gives them from folders such as Stable Diffusion 1.x and 2.x have,
+whose special tokens are looked for in other ways than those of a plain vocabulary: one JSON object a line, the text and its ids with both
+(without start, end and padding).
 
-Writes to a folder: `tokenizer/` as diffusers has it, with CLIP's own vocabulary of 49,408 tokens, and `lines.json`, a list of objects with
-`text` and `ids` (without padding, not cut). CLIP's merges are those that the program brings along."""
+    tokenizer_reference.py OUTPUT [--lines 10000] [--seed 1] [--short]
+
+Tests/StableDiffusionTests/Goldens/prompts.jsonl is `--lines 560 --seed 2 --short`; the tests also compare a longer file that
+STEMD_TOKENIZER_REFERENCE names.
+"""
 
 import argparse
 import json
 import pathlib
 import random
 import sys
+import tempfile
 import unicodedata
+
+import transformers
 
 MERGES = pathlib.Path(__file__).resolve().parents[2] / "Sources/CCLIPMerges/include/clip-merges.txt"
 
-# Blocks that people write in, and what stands between the words.
-SCRIPTS = {
-    "latin": (0x61, 0x7A), "capitals": (0x41, 0x5A), "latin-1": (0xC0, 0xFF), "latin-extended": (0x100, 0x24F), "ipa": (0x250, 0x2AF),
-    "greek": (0x370, 0x3FF), "greek-extended": (0x1F00, 0x1FFF), "cyrillic": (0x400, 0x52F), "armenian": (0x530, 0x58F), "hebrew": (0x590, 0x5FF),
-    "arabic": (0x600, 0x6FF), "arabic-presentation": (0xFB50, 0xFDFF), "devanagari": (0x900, 0x97F), "bengali": (0x980, 0x9FF), "tamil": (0xB80, 0xBFF),
-    "thai": (0xE00, 0xE7F), "tibetan": (0xF00, 0xFFF), "georgian": (0x10A0, 0x10FF), "jamo": (0x1100, 0x11FF), "hangul": (0xAC00, 0xD7A3),
-    "ethiopic": (0x1200, 0x137F), "khmer": (0x1780, 0x17FF), "mongolian": (0x1800, 0x18AF), "hiragana": (0x3040, 0x309F),
-    "katakana": (0x30A0, 0x30FF), "cjk": (0x4E00, 0x9FFF), "compatibility": (0xF900, 0xFAFF), "fullwidth": (0xFF00, 0xFFEF),
-    "marks": (0x300, 0x36F), "punctuation": (0x2000, 0x206F), "superscripts": (0x2070, 0x209F), "currency": (0x20A0, 0x20CF),
-    "letterlike": (0x2100, 0x214F), "numbers": (0x2150, 0x218F), "arrows": (0x2190, 0x21FF), "mathematics": (0x2200, 0x22FF),
-    "enclosed": (0x2460, 0x24FF), "box": (0x2500, 0x257F), "emoji": (0x1F300, 0x1F64F), "more-emoji": (0x1F680, 0x1FAFF),
-    "gothic": (0x10330, 0x1034F), "deseret": (0x10400, 0x1044F), "musical": (0x1D100, 0x1D1FF), "letters-in-mathematics": (0x1D400, 0x1D7FF),
-    "ascii": (0x20, 0x7E), "controls": (0x01, 0x1F), "more-controls": (0x7F, 0x9F), "cherokee": (0x13A0, 0x13FF), "private": (0xE000, 0xE0FF),
-    "variation": (0xFE00, 0xFE0F), "tags": (0xE0000, 0xE007F), "specials": (0xFFF0, 0xFFFD),
-}
-WORDS = """a photo of red metal ball on sand don't it's they're we've I'm she'll he'd 'S 'LL O'Neil's rock'n'roll naïve café Ångström İstanbul ΌΔΟΣ
-ΟΔΥΣΣΕΥΣ straße ﬁne ½ ² 2024 3.14 1,000,000 v1.5 C++ C# @home #tag 50% $5 <|startoftext|> <|endoftext|> <|ENDOFTEXT|> <|StartOfText|> </w> ! !! ?! ...
-e-mail http://example.org/a?b=c&d=e 👩‍👩‍👧‍👦 👍🏽 🇩🇪 ❤️ 日本語 中文 한국어 עִבְרִית العَرَبِيَّة हिन्दी ไทย ǅ ﷺ Å é ḍ̇ q̣̇ 가 각 ''s ''' '' 's't 'x""".split()
-SPACES = [" "] * 12 + ["  ", "\t", "\n", "\r\n", "\u00a0", "\u3000", "\u2003", "\u200b", "\u2028", "\u0085", "\u180e", "\ufeff", "\u200d", "\x0b", "\x1c", "\x1f", ""]
+WORDS = """a the photo of red metal ball on sand painting cat's dog's don't we're they've I'm you'll he'd O'Clock HDR 4k 8K f/1.8 35mm 1990s
+masterpiece, (detailed:1.3) [blurry] best_quality trending-on-artstation café naïve façade Straße İstanbul ΣΊΣΥΦΟΣ ὈΔΥΣΣΕΎΣ Москва київ
+日本語 漢字かな交じり文 カタカナ ｶﾀｶﾅ 한국어 조선글 ไทย ภาษา हिन्दी देवनागरी தமிழ் বাংলা ગુજરાતી తెలుగు മലയാളം ខ្មែរ မြန်မာ ລາວ བོད་ སිංහල አማርኛ ქართული ᲥᲐᲠᲗᲣᲚᲘ
+հայերեն עברית עִבְרִית العربية العَرَبِيَّة فارسی اردو 😀 👩‍👩‍👧‍👦 👍🏽 🇩🇪 ❤️ 1️⃣ ½ ² ٣ Ⅷ ① Ǆungla ǅ ﬁ ﬀ ŉ ẞ K Å Ω µ ª º № ™ … — “quotes” ‘single’ it’s
+<|endoftext|> <|startoftext|> <|ENDOFTEXT|> <|StartOfText|> <|endoftext <| |> !! ?! ... $5.00 #tag @user http://x.y/?a=b&c=d C++ 1,000 x=y x×y 10° -5
+Việt Nam Tiếng ộ ǖ ṩ ḍ̇ q̣̇ Å̊ e\u0301 A\u030a\u0327 o\u0302\u0301 \u1100\u1161\u11a8 \uac00\u11a8 \u0915\u093c \u09c7\u09be \u0cc6\u0cc2\u0cd5 \u0dd9\u0dcf\u0dca
+\U00011131\U00011127 \U00011935\U00011930 \U000105d2\u0307 \u0374 \u0340 \u0344 \u212b \uf900 \U0002f800 \ufb1d \u1e9b\u0323 'S 'RE ''s 's'd '’t 'll' !'s
+it's they're we've she'll 'LL O'Neil's rock'n'roll Ångström ΌΔΟΣ ΟΔΥΣΣΕΥΣ straße ﬁne 2024 3.14 1,000,000 v1.5 C# @home 50% $5 </w> ! e-mail http://example.org/a?b=c&d=e 中文 ﷺ é ḍ̇ 가 각 ''' '' 's't 'x
+""".split()
+
+# Those beyond what Python's own tables know are drawn by their numbers.
+SPACES = [chr(code) for code in range(0x110000) if chr(code).isspace()] + ["\u200b", "\u180e", "\ufeff", "\u2060", "\u0085"]
 
 
-def known(scalar):
-    """Assigned when Python's Unicode was made, and no half of a pair."""
-    return unicodedata.category(chr(scalar)) not in ("Cn", "Cs")
-
-
-def lines(count, seed):
-    draw = random.Random(seed)
-    scripts = {name: [chr(scalar) for scalar in range(first, last + 1) if known(scalar)] for name, (first, last) in SCRIPTS.items()}
+def by_category():
+    """All scalars, by their general category."""
     categories = {}
-    for scalar in range(0x20000):
-        if known(scalar) and scalar != 0:
-            categories.setdefault(unicodedata.category(chr(scalar)), []).append(chr(scalar))
-
-    def word():
-        match draw.randrange(10):
-            case 0 | 1 | 2:
-                return draw.choice(WORDS)
-            case 3 | 4 | 5:
-                letters = scripts[draw.choice(list(scripts))]
-                return "".join(draw.choice(letters) for _ in range(draw.randint(1, 8)))
-            case 6:
-                return "".join(draw.choice(categories[draw.choice(list(categories))]) for _ in range(draw.randint(1, 6)))
-            case 7:
-                return unicodedata.normalize(draw.choice(["NFC", "NFD", "NFKD"]), "".join(draw.choice(WORDS) for _ in range(2)))
-            case 8:
-                return "".join(c + draw.choice(scripts["marks"]) * draw.randint(0, 2) for c in draw.choice(WORDS))
-            case _:
-                text = draw.choice(WORDS)
-                return draw.choice([text.upper(), text.title(), text + draw.choice(WORDS), draw.choice("'\"([") + text])
-
-    for _ in range(count):
-        yield "".join(word() + draw.choice(SPACES) for _ in range(draw.randint(1, 12)))
+    for code in range(0x110000):
+        category = unicodedata.category(chr(code))
+        if category != "Cs":
+            categories.setdefault(category, []).append(chr(code))
+    return categories
 
 
-def token(text):
-    """As the folders of Stable Diffusion have it: the one of the start is also found in capital letters."""
-    return {"__type": "AddedToken", "content": text, "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+class Texts:
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.categories = by_category()
+        self.names = sorted(self.categories)
+        self.marks = [c for name in ("Mn", "Mc", "Me") for c in self.categories[name]]
+        self.combining = [c for c in self.marks if unicodedata.combining(c)]
+        self.decomposed = [c for c in map(chr, range(0x2FA20)) if unicodedata.category(c) != "Cs" and unicodedata.decomposition(c)[:1] not in ("", "<")]
+
+    def scalar(self):
+        if self.random.random() < 0.2:
+            return chr(self.random.choice([self.random.randrange(0xD800), self.random.randrange(0xE000, 0x110000), self.random.randrange(0x10000, 0x20000)]))
+        return self.random.choice(self.categories[self.random.choice(self.names)])
+
+    def word(self):
+        """One of the words, often a little changed."""
+        word = self.random.choice(WORDS)
+        change = self.random.randrange(12)
+        if change == 0:
+            return word.upper()
+        if change == 1:
+            return word.title()
+        if change == 2:
+            return unicodedata.normalize("NFD", word)
+        if change == 3:
+            return unicodedata.normalize("NFKC", word)
+        if change == 4:
+            at = self.random.randrange(len(word) + 1)
+            return word[:at] + self.scalar() + word[at:]
+        if change == 5:
+            at = self.random.randrange(1, len(word) + 1)
+            return word[:at] + "".join(self.random.choices(self.combining, k=self.random.randrange(1, 4))) + word[at:]
+        if change == 6:
+            return word + self.random.choice([",", ".", "!", "'s", "'LL", "…", "\u0301", "<|endoftext|>", "<|EndOfText|>!", "!!"])
+        if change == 7:
+            return word + self.random.choice(WORDS)
+        return word
+
+    def space(self):
+        return " " if self.random.random() < 0.7 else "".join(self.random.choices(SPACES, k=self.random.randrange(1, 3)))
+
+    def text(self, short):
+        """One line of a kind by chance."""
+        kind, most = self.random.randrange(8), 6 if short else 24
+        count = self.random.randrange(1, most)
+        if kind == 0:
+            return "".join(self.scalar() for _ in range(count))
+        if kind == 1:
+            script = self.random.choice(self.categories[self.random.choice(["Ll", "Lo", "Lu", "Mn", "Nd", "So"])])
+            near = [chr(code) for code in range(max(0, ord(script) - 64), min(0x10FFFF, ord(script) + 64)) if not 0xD800 <= code < 0xE000]
+            return "".join(self.random.choice(near) for _ in range(count))
+        if kind == 2:
+            return "".join(
+                unicodedata.normalize("NFD", self.random.choice(self.decomposed)) + "".join(self.random.choices(self.marks, k=self.random.randrange(3)))
+                for _ in range(count)
+            )
+        if kind == 3:
+            return "".join(self.random.choice(["'", "s", "t", "re", "LL", "!", " ", "<", "|", ">", "startoftext", "ENDOFTEXT", "0", "9", "ä", "٣"]) for _ in range(count))
+        if not short and self.random.random() < 0.02:
+            count *= 30
+        return "".join(self.word() + self.space() for _ in range(count)) if kind > 4 else "".join(self.space() + self.word() + self.scalar() for _ in range(count))
 
 
-def write_tokenizer(folder, pad):
-    """CLIP's vocabulary: the bytes as printable characters, the same at a word's end, what the merges make, and two special tokens."""
-    merges = [line for line in MERGES.read_text(encoding="utf-8").split("\n") if line and not line.startswith("#version")]
+def vocabulary(merges):
+    """As CLIP's own code makes it of its merges."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
-    alphabet = [chr(byte) for byte in printable] + [chr(256 + index) for index in range(len(others))]
-    vocabulary = alphabet + [c + "</w>" for c in alphabet] + [merge.replace(" ", "") for merge in merges] + ["<|startoftext|>", "<|endoftext|>"]
-    assert len(vocabulary) == 49408, len(vocabulary)
+    letters = [chr(byte) for byte in printable] + [chr(256 + index) for index in range(len(others))]
+    tokens = letters + [letter + "</w>" for letter in letters] + ["".join(line.split(" ")) for line in merges] + ["<|startoftext|>", "<|endoftext|>"]
+    return {token: index for index, token in enumerate(tokens)}
+
+
+def write_tokenizer(folder, padding):
+    """Such a folder as Stable Diffusion 1.x and 2.x have."""
+
+    def token(content):
+        return {"content": content, "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+
+    ends = {"bos_token": token("<|startoftext|>"), "eos_token": token("<|endoftext|>"), "unk_token": token("<|endoftext|>")}
+    merges = MERGES.read_text(encoding="utf-8").splitlines()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(vocabulary)}))
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8")
-    (folder / "tokenizer_config.json").write_text(json.dumps({
-        "tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "do_lower_case": True, "bos_token": token("<|startoftext|>"),
-        "eos_token": token("<|endoftext|>"), "unk_token": token("<|endoftext|>"), "pad_token": pad}))
+    (folder / "vocab.json").write_text(json.dumps(vocabulary(merges)))
+    (folder / "special_tokens_map.json").write_text(json.dumps({**ends, "pad_token": padding}))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(
+            {
+                **{key: {**value, "__type": "AddedToken"} for key, value in ends.items()},
+                "pad_token": "<|endoftext|>",
+                "add_prefix_space": False,
+                "do_lower_case": True,
+                "errors": "replace",
+                "model_max_length": 77,
+                "tokenizer_class": "CLIPTokenizer",
+            }
+        )
+    )
+
+
+def ids(tokenizer, text):
+    """A text's ids; that the padded ones are what is to be made of them is checked here."""
+    plain = tokenizer(text, add_special_tokens=False).input_ids
+    padded = tokenizer(text, padding="max_length", max_length=77, truncation=True).input_ids
+    expected = [tokenizer.bos_token_id, *plain[:75], tokenizer.eos_token_id]
+    assert padded == expected + [tokenizer.pad_token_id] * (77 - len(expected)), text
+    return plain
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--lines", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pad", default="<|endoftext|>", help="the padding token; 2.x models have !")
-    arguments = parser.parse_args()
-    from transformers import CLIPTokenizer
-
-    write_tokenizer(arguments.folder / "tokenizer", arguments.pad)
-    tokenizer = CLIPTokenizer.from_pretrained(arguments.folder / "tokenizer")
-    texts = list(lines(arguments.lines, arguments.seed))
-    written = [{"text": text, "ids": tokenizer(text).input_ids} for text in texts]
-    (arguments.folder / "lines.json").write_text(json.dumps(written))
-    print(f"{len(written)} lines, {sum(len(line['ids']) for line in written)} tokens: {arguments.folder}", file=sys.stderr)
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("output", type=pathlib.Path)
+    options.add_argument("--lines", type=int, default=10_000)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--short", action="store_true", help="short texts, to be kept in the repository")
+    options = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizers = {}
+        for name, padding in (("sd1", "<|endoftext|>"), ("sd2", "!")):
+            write_tokenizer(pathlib.Path(folder) / name, padding)
+            tokenizers[name] = transformers.CLIPTokenizer.from_pretrained(pathlib.Path(folder) / name)
+    texts = Texts(options.seed)
+    # Each of the words at least once.
+    lines = WORDS + [texts.text(options.short) for _ in range(options.lines - len(WORDS))]
+    with open(options.output, "w", encoding="ascii") as output:
+        for text in lines[: options.lines]:
+            print(json.dumps({"text": text, **{name: ids(tokenizer, text) for name, tokenizer in tokenizers.items()}}), file=output)
+    print(f"{options.lines} texts, transformers {transformers.__version__}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import Testing
 @testable import StableDiffusion
 
 /// Prompts with the ids that transformers gives them from the folders of Stable Diffusion 1.x and
-/// 2.x, by `Tests/References/folder_tokenizers_reference.py`.
-@Suite struct FolderTokenizersTests {
+/// 2.x, by `Tests/References/tokenizer_reference.py`.
+@Suite struct TokenizerReferenceTests {
   private struct Line: Decodable {
     let text: String
     let sd1, sd2: [Int]
@@ -15,9 +15,9 @@ import Testing
   enum Form: CaseIterable { case ofAuthors, ofTransformers4, ofTransformers5 }
 
   private static let golden = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .appending(path: "Goldens/folder-prompts.jsonl")
+    .appending(path: "Goldens/prompts.jsonl")
   private static let reference =
-    ProcessInfo.processInfo.environment["STEMD_FOLDER_TOKENIZERS_REFERENCE"]
+    ProcessInfo.processInfo.environment["STEMD_TOKENIZER_REFERENCE"]
 
   private func lines(_ file: URL) throws -> [Line] {
     try Data(contentsOf: file).split(separator: UInt8(ascii: "\n")).map {
@@ -48,13 +48,21 @@ import Testing
   @Test("the tokenizers that come with the program give the ids of these folders")
   func builtInTokenizers() throws {
     let lines = try lines(Self.golden)
-    #expect(lines.count == 360)
+    #expect(lines.count == 560)
+    for tokenizer in Self.builtIn { #expect(tokenizer.vocabularySize == 49408) }
     compare(lines, Self.builtIn)
+  }
+
+  @Test("2.x models pad with the exclamation mark, which is a token by itself")
+  func padding() {
+    let ids = Self.builtIn[1].encode("a cat!")
+    #expect(ids.prefix(5) == [49406, 320, 2368, 0, 49407] && ids.count == 77)
+    #expect(ids[5...].allSatisfy { $0 == 0 })
   }
 
   @Test(
     "so many prompts as one likes do",
-    .enabled(if: reference != nil, "STEMD_FOLDER_TOKENIZERS_REFERENCE names no file"))
+    .enabled(if: reference != nil, "STEMD_TOKENIZER_REFERENCE names no file"))
   func manyPrompts() throws {
     let lines = try lines(URL(fileURLWithPath: #require(Self.reference)))
     #expect(!lines.isEmpty)
