@@ -16,8 +16,11 @@ public enum VideoChild {
   /// `commands`. Call it as the first thing in the process: it gives up whatever the job does not
   /// need.
   public static func run(arguments: [String]) -> Int32 {
-    run(arguments: arguments) { options in
-      if let options { try decode(options) } else { try encode() }
+    run(arguments: arguments) { request in
+      switch request.job {
+      case .decode(let options): try decode(options)
+      case .encode(let options): try encode(options)
+      }
     }
   }
 
@@ -27,8 +30,7 @@ public enum VideoChild {
     run(arguments: arguments) { _ in try attempt() }
   }
 
-  /// - Parameter job: gets the options of a decoder, `nil` as an encoder.
-  private static func run(arguments: [String], _ job: (DecodingOptions?) throws -> Void) -> Int32 {
+  private static func run(arguments: [String], _ perform: (Request) throws -> Void) -> Int32 {
     do {
       guard arguments.count == 2,
         let request = try? JSONDecoder().decode(Request.self, from: Data(arguments[1].utf8))
@@ -38,13 +40,14 @@ public enum VideoChild {
           "was not touched: \(commands.joined(separator: " and ")) are for stemd's own use, and take one argument"
         )
       }
-      let encodes = request.options == nil
-      guard arguments[0] == (encodes ? encodeCommand : decodeCommand) else {
+      guard arguments[0] == request.job.command else {
         throw VideoFailure(
           .crashed, "was not touched: \(arguments[0]) does not go with these options")
       }
-      try Confinement(limits: request.limits, parent: request.parent, writesFile: encodes).enter()
-      try job(request.options)
+      try Confinement(
+        limits: request.limits, parent: request.parent, writesFile: request.job.writesFile
+      ).enter()
+      try perform(request)
       return 0
     } catch let failure as VideoFailure {
       say(failure.problem)
@@ -60,11 +63,24 @@ public enum VideoChild {
     /// The parent's process identifier.
     var parent: Int32
     var limits: VideoProcess.Limits
-    /// For decoding only.
-    var options: DecodingOptions?
+    var job: Job
 
     func argument() throws -> String {
       String(decoding: try JSONEncoder().encode(self), as: UTF8.self)
+    }
+  }
+
+  enum Job: Codable {
+    case decode(DecodingOptions)
+    case encode(EncodingOptions)
+
+    var command: String { writesFile ? encodeCommand : decodeCommand }
+
+    var writesFile: Bool {
+      switch self {
+      case .decode: false
+      case .encode: true
+      }
     }
   }
 
@@ -86,11 +102,17 @@ public enum VideoChild {
     try VideoDecoder.decode(descriptor: STDIN_FILENO, options: options, into: &writer)
   }
 
-  private static func encode() throws {
+  private static func encode(_ options: EncodingOptions) throws {
     try LibAVLog.listening {
-      var writer = try MovieWriter(descriptor: STDOUT_FILENO)
+      let frames = FrameStreamReader { try readAll($0, from: STDIN_FILENO) }
       do {
-        try FrameStreamReader { try readAll($0, from: STDIN_FILENO) }.copy(to: &writer)
+        if options.format.isStill {
+          var writer = try PictureWriter(descriptor: STDOUT_FILENO, options: options)
+          try frames.copy(to: &writer)
+        } else {
+          var writer = try MovieWriter(descriptor: STDOUT_FILENO, options: options)
+          try frames.copy(to: &writer)
+        }
       } catch is FrameStreamReader.Incomplete {
         throw VideoFailure(.crashed, "was not written: its frames ended early")
       }

@@ -79,7 +79,7 @@ public struct VideoProcess: Sendable {
     return try naming(file.name) {
       try withoutActuallyEscaping(isCancelled) { isCancelled in
         let request = VideoChild.Request(
-          parent: getpid(), limits: limits.narrowed(toDecode: options), options: options)
+          parent: getpid(), limits: limits.narrowed(toDecode: options), job: .decode(options))
         let child = try start(
           VideoChild.decodeCommand, request, .reads(descriptor: file.descriptor), isCancelled)
         return try watching(child, .decoding) {
@@ -101,15 +101,17 @@ public struct VideoProcess: Sendable {
   /// removed again where writing fails. Syncing it is the caller's business.
   /// - Throws: `VideoFileError`; `CancellationError` when `isCancelled` has said so.
   public func encode(
-    _ clip: some Movie, to path: String, isCancelled: @Sendable () -> Bool = { false }
+    _ clip: some Movie, to path: String, options: EncodingOptions = EncodingOptions(),
+    isCancelled: @Sendable () -> Bool = { false }
   ) throws {
     let file = try createVideo(path: path)
     do {
       try naming(file.name) {
-        let timing = try clip.timingForMovie()
+        let timing = try clip.timing(for: options)
         try withoutActuallyEscaping(isCancelled) { isCancelled in
           let request = VideoChild.Request(
-            parent: getpid(), limits: limits.narrowed(toEncode: clip), options: nil)
+            parent: getpid(), limits: limits.narrowed(toEncode: clip, as: options),
+            job: .encode(options))
           let child = try start(
             VideoChild.encodeCommand, request, .writes(descriptor: file.descriptor), isCancelled)
           try watching(child, .encoding) {

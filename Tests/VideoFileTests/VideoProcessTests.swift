@@ -300,7 +300,7 @@ struct VideoProcessTests {
   func diesWithParent() throws {
     let path = try folder.write(sampleClip(width: 640, height: 480, frames: 40), to: "a.mp4")
     let request = try VideoChild.Request(
-      parent: 424242, limits: VideoProcess.Limits(), options: source
+      parent: 424242, limits: VideoProcess.Limits(), job: .decode(source)
     ).argument()
     // Held open by this process, so that no broken pipe ends the child; nobody takes its frames, so
     // it waits for ever.
@@ -347,7 +347,7 @@ struct VideoProcessTests {
       program: workerProgram.path,
       arguments: [
         "decode-video",
-        VideoChild.Request(parent: getpid(), limits: limits, options: source).argument(),
+        VideoChild.Request(parent: getpid(), limits: limits, job: .decode(source)).argument(),
       ],
       wiring: .reads(descriptor: file.descriptor),
       patience: ChildProgram.Patience(
