@@ -32,23 +32,34 @@ final class EncoderPictures {
     encoder.pointee.sample_aspect_ratio = AVRational(num: 1, den: 1)
     guard isYUV else { return }
     encoder.pointee.colorspace = target.colorSpace
-    encoder.pointee.color_primaries = AVCOL_PRI_BT709
-    encoder.pointee.color_trc = AVCOL_TRC_BT709
+    encoder.pointee.color_primaries = AVColorPrimaries(rawValue: UInt32(colors.primaries))
+    encoder.pointee.color_trc = AVColorTransferCharacteristic(rawValue: UInt32(colors.transfer))
     encoder.pointee.color_range = target.fullRange ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG
     encoder.pointee.chroma_sample_location = target.chromaLocation
   }
 
   private var isYUV: Bool { format != AV_PIX_FMT_RGB24 }
 
+  /// What the pictures are coded in.
+  private var colors: ColorTags {
+    // JFIF knows nothing else.
+    if format == AV_PIX_FMT_YUVJ444P {
+      return ColorTags(primaries: 1, transfer: 1, matrix: 6, isFullRange: true)
+    }
+    return header.colors.coded(width: size.width, height: size.height)
+  }
+
   private var target: PictureConverter.Kind {
     let (width, height) = (Int32(size.width), Int32(size.height))
-    // What its range is, `Kind` says.
-    let isFull = format == AV_PIX_FMT_YUVJ444P
-    return isYUV
-      ? PictureConverter.Kind(
-        width: width, height: height, format: isFull ? AV_PIX_FMT_YUV444P : format,
-        colorSpace: AVCOL_SPC_SMPTE170M, fullRange: isFull, chromaLocation: AVCHROMA_LOC_LEFT)
-      : PictureConverter.Kind(width: width, height: height, format: format)
+    guard isYUV else {
+      return PictureConverter.Kind(width: width, height: height, format: format)
+    }
+    return PictureConverter.Kind(
+      width: width, height: height,
+      // `fullRange` says what the J says.
+      format: format == AV_PIX_FMT_YUVJ444P ? AV_PIX_FMT_YUV444P : format,
+      colorSpace: AVColorSpace(rawValue: UInt32(colors.matrix)),
+      fullRange: colors.isFullRange == true, chromaLocation: AVCHROMA_LOC_LEFT)
   }
 
   /// A picture without a time.

@@ -34,6 +34,16 @@ extension EncodingOptions.Format {
     }
   }
 
+  /// What the encoder takes, in pixels.
+  var shortestSide: Int {
+    switch self {
+    // x265 refuses less than 32, and writes where it must not with less than a coding unit.
+    case .hevc: 64
+    case .h264, .av1, .vp9: 2
+    case .png, .jpeg: 1
+    }
+  }
+
   /// What this machine's libavcodec lacks to write such files, as a sentence; `nil` for nothing.
   public var shortcoming: String? {
     guard avcodec_find_encoder_by_name(encoderName) == nil else { return nil }

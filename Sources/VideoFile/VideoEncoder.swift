@@ -62,6 +62,17 @@ extension Movie {
 }
 
 extension EncodingOptions {
+  /// Why a clip of this size cannot be written so, after the file's name: "cannot be written …";
+  /// `nil` where it can.
+  public func refusal(width: Int, height: Int) -> String? {
+    do {
+      try check(width: width, height: height)
+      return nil
+    } catch {
+      return (error as? VideoFailure)?.problem ?? "\(error)"
+    }
+  }
+
   /// The size of the file's pictures, for a clip of this one.
   func outputSize(width: Int, height: Int) -> Size { size ?? Size(width: width, height: height) }
 
@@ -83,6 +94,13 @@ extension EncodingOptions {
       throw VideoFailure(
         .input,
         "cannot be written at \(output.width)x\(output.height): videos for every player take even sides of 2 to \(sides.upperBound) pixels"
+      )
+    }
+    let least = format.shortestSide
+    guard output.width >= least, output.height >= least else {
+      throw VideoFailure(
+        .input,
+        "cannot be written at \(output.width)x\(output.height): \(format.rawValue) takes sides of \(least) pixels or more"
       )
     }
     if let quality, let qualities = format.qualities, !qualities.contains(quality) {

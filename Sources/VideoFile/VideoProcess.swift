@@ -50,11 +50,8 @@ public struct VideoProcess: Sendable {
   public func decode(
     path: String, options: DecodingOptions, isCancelled: @Sendable () -> Bool = { false }
   ) throws -> VideoClip {
-    let clip = try decode(
-      path: path, options: options, into: { FrameArray() }, isCancelled: isCancelled)
-    return VideoClip(
-      width: clip.header.width, height: clip.header.height, timing: clip.timing,
-      pixels: clip.store.pixels, warnings: clip.warnings)
+    VideoClip(
+      try decode(path: path, options: options, into: { FrameArray() }, isCancelled: isCancelled))
   }
 
   /// The same for a clip of any length.
@@ -63,18 +60,16 @@ public struct VideoProcess: Sendable {
     path: String, options: DecodingOptions, storedIn folder: String,
     isCancelled: @Sendable () -> Bool = { false }
   ) throws -> StoredClip {
-    let clip = try decode(
-      path: path, options: options, into: { try FrameFile(folder: folder) },
-      isCancelled: isCancelled)
-    return StoredClip(
-      width: clip.header.width, height: clip.header.height, timing: clip.timing,
-      frames: clip.store, warnings: clip.warnings)
+    StoredClip(
+      try decode(
+        path: path, options: options, into: { try FrameFile(folder: folder) },
+        isCancelled: isCancelled))
   }
 
   private func decode<Store: FrameStore>(
     path: String, options: DecodingOptions, into store: () throws -> Store,
     isCancelled: @Sendable () -> Bool
-  ) throws -> (header: ClipHeader, timing: VideoTiming, warnings: [String], store: Store) {
+  ) throws -> CollectedClip<Store> {
     let file = try openVideo(path: path)
     return try naming(file.name) {
       try withoutActuallyEscaping(isCancelled) { isCancelled in
