@@ -16,9 +16,22 @@ final class MovieWriter: FrameSink {
   /// Of the frames inside the encoder, by presentation time.
   private var durations: [Int64: Int64] = [:]
 
-  /// `descriptor`: open for reading and writing; it stays the caller's.
-  init(descriptor: Int32, options: EncodingOptions = EncodingOptions()) throws {
-    self.options = options
+  private let soundDescriptor: Int32?
+  private var sound: (any SoundTrack)?
+  /// Comes after the pictures that are written so far.
+  private var nextSound: UnsafeMutablePointer<AVPacket>?
+  /// How much later the pictures are shown, in the stream's ticks.
+  private var delay: Int64 = 0
+  /// What a person should know about how the clip was written, a sentence each.
+  private(set) var warnings: [String] = []
+
+  /// - Parameters:
+  ///   - descriptor: open for reading and writing; it stays the caller's.
+  ///   - sound: of the file whose sound the options ask for; it stays the caller's, too.
+  init(
+    descriptor: Int32, options: EncodingOptions = EncodingOptions(), sound: Int32? = nil
+  ) throws {
+    (self.options, soundDescriptor) = (options, sound)
     output = try DescriptorStream(descriptor: descriptor, writable: true)
   }
 
@@ -44,12 +57,34 @@ final class MovieWriter: FrameSink {
     encoder.pointee.framerate = header.frameRate.libav
     encoder.pointee.flags |= AV_CODEC_FLAG_GLOBAL_HEADER
     try check(avcodec_open2(encoder, codec, nil))
-    try openContainer(encoder, header)
+    do {
+      if let source = options.sound, let soundDescriptor {
+        sound = try source.track(descriptor: soundDescriptor)
+      }
+      try openContainer(encoder, header, sound)
+    } catch let failure as VideoFailure where options.sound != nil {
+      leaveOutSound(failure)
+      avio_seek(output.context, 0, SEEK_SET)
+      try openContainer(encoder, header, nil)
+    }
+    let lead = sound?.lead ?? 0
+    if let stream = container?.pointee.streams[0] {
+      delay = Int64((lead / Rational(stream.pointee.time_base).value).rounded())
+    }
   }
 
-  private func openContainer(_ encoder: UnsafeMutablePointer<AVCodecContext>, _ header: ClipHeader)
-    throws
-  {
+  /// The clip is worth more than its sound.
+  private func leaveOutSound(_ failure: VideoFailure) {
+    warnings.append("The sound is left out: \(failure.problem).")
+    sound = nil
+  }
+
+  private func openContainer(
+    _ encoder: UnsafeMutablePointer<AVCodecContext>, _ header: ClipHeader,
+    _ sound: (any SoundTrack)?
+  ) throws {
+    avformat_free_context(container)
+    container = nil
     try check(avformat_alloc_output_context2(&container, nil, "mp4", nil))
     guard let container, let stream = avformat_new_stream(container, nil) else {
       throw VideoFailure.outOfMemory
@@ -77,6 +112,13 @@ final class MovieWriter: FrameSink {
     // The muxer takes the denominator for its ticks a second; multiples of it are exact.
     stream.pointee.time_base = AVRational(num: 1, den: header.timeBase.denominator)
     stream.pointee.avg_frame_rate = header.frameRate.libav
+    if let sound {
+      guard let stream = avformat_new_stream(container, nil) else { throw VideoFailure.outOfMemory }
+      try sound.describe(to: stream)
+      stream.pointee.time_base = sound.timeBase
+      // Some kinds of sound (FLAC) came into the format late.
+      container.pointee.strict_std_compliance = FF_COMPLIANCE_EXPERIMENTAL
+    }
     var settings: OpaquePointer?
     defer { av_dict_free(&settings) }
     av_dict_set(&settings, "movflags", "+faststart", 0)
@@ -105,6 +147,11 @@ final class MovieWriter: FrameSink {
     self.pending = nil
     try check(avcodec_send_frame(encoder, nil))
     try writePackets()
+    if let source = options.sound, source.isCutAfter, let header {
+      let ticks = pending.frame.pointee.pts + trailer.lastFrameDuration
+      sound?.cut(at: Double(ticks) * header.timeBase.value)
+    }
+    try writeSound(until: nil)
     try check(av_write_trailer(container))
     avio_flush(output.context)
     try check(output.context?.pointee.error ?? 0)
@@ -128,8 +175,38 @@ final class MovieWriter: FrameSink {
       packet.pointee.stream_index = stream.pointee.index
       packet.pointee.duration = durations.removeValue(forKey: packet.pointee.pts) ?? 0
       av_packet_rescale_ts(packet, encoder.pointee.time_base, stream.pointee.time_base)
+      try writeSound(until: Double(packet.pointee.dts) * Rational(stream.pointee.time_base).value)
+      packet.pointee.pts += delay
+      packet.pointee.dts += delay
       try check(av_write_frame(container, packet))
     }
+  }
+
+  /// Writes the sound that comes before a picture, so that players find both near each other.
+  /// - Parameter time: in seconds from the clip's first frame; `nil` for all that is left.
+  private func writeSound(until time: Double?) throws {
+    guard let container, let sound, let stream = container.pointee.streams[1] else { return }
+    do {
+      while let packet = try nextSound ?? sound.next() {
+        let seconds = Double(packet.pointee.dts) * Rational(sound.timeBase).value
+        nextSound = packet
+        if let time, seconds >= time { return }
+        nextSound = nil
+        packet.pointee.stream_index = stream.pointee.index
+        av_packet_rescale_ts(packet, sound.timeBase, stream.pointee.time_base)
+        let shift = Int64((sound.lead / Rational(stream.pointee.time_base).value).rounded())
+        packet.pointee.pts += shift
+        packet.pointee.dts += shift
+        let code = av_write_frame(container, packet)
+        if output.failure != 0 { try check(code) }
+        guard code >= 0 else {
+          throw VideoFailure(.input, LibAVLog.lastError ?? describe(libavError: code))
+        }
+      }
+    } catch let failure as VideoFailure where output.failure == 0 {
+      warnings.append("The sound ends early: \(failure.problem).")
+    }
+    self.sound = nil
   }
 
   private func check(_ code: Int32) throws { try output.check(writing: code) }

@@ -3,11 +3,16 @@ import Foundation
 /// The child's side of `VideoProcess`.
 ///
 /// Descriptor 0 is the video file (decoding) or the frames (encoding), 1 the frames or the file to
-/// write, 2 takes a sentence that says what went wrong, without its subject, the file's name. The
-/// exit status says of what kind it is.
+/// write, 2 takes a sentence that says what went wrong, without its subject, the file's name, and 3
+/// is the file whose sound is to be written, if there is one. The exit status says of what kind it
+/// is; where nothing went wrong, the sentences after `notePrefix` are what a person should know.
 public enum VideoChild {
   static let decodeCommand = "decode-video"
   static let encodeCommand = "encode-video"
+
+  static let soundDescriptor: Int32 = 3
+  /// Tells what the child says of the clip from what a library says.
+  static let notePrefix = "note: "
 
   /// First arguments that are for `run`.
   public static let commands = [decodeCommand, encodeCommand]
@@ -45,7 +50,8 @@ public enum VideoChild {
           .crashed, "was not touched: \(arguments[0]) does not go with these options")
       }
       try Confinement(
-        limits: request.limits, parent: request.parent, writesFile: request.job.writesFile
+        limits: request.limits, parent: request.parent, writesFile: request.job.writesFile,
+        descriptors: request.job.readsSound ? 4 : 3
       ).enter()
       try perform(request)
       return 0
@@ -82,6 +88,13 @@ public enum VideoChild {
       case .encode: true
       }
     }
+
+    var readsSound: Bool {
+      switch self {
+      case .decode: false
+      case .encode(let options): options.sound != nil
+      }
+    }
   }
 
   /// Far from the statuses that shells and runtimes use.
@@ -110,8 +123,11 @@ public enum VideoChild {
           var writer = try PictureWriter(descriptor: STDOUT_FILENO, options: options)
           try frames.copy(to: &writer)
         } else {
-          var writer = try MovieWriter(descriptor: STDOUT_FILENO, options: options)
+          var writer = try MovieWriter(
+            descriptor: STDOUT_FILENO, options: options,
+            sound: options.sound == nil ? nil : soundDescriptor)
           try frames.copy(to: &writer)
+          for warning in writer.warnings { say(notePrefix + warning + "\n") }
         }
       } catch is FrameStreamReader.Incomplete {
         throw VideoFailure(.crashed, "was not written: its frames ended early")

@@ -94,22 +94,48 @@ public struct VideoProcess: Sendable {
 
   /// `VideoEncoder.encode` in a child process, to a file at `path` that must not exist yet; it is
   /// removed again where writing fails. Syncing it is the caller's business.
+  ///
+  /// The child also reads the file whose sound the options ask for. What is wrong with that costs
+  /// the sound, never the video, unless the process did what only an attacker does.
+  /// - Returns: what a person should know about how it was written, a sentence each.
   /// - Throws: `VideoFileError`; `CancellationError` when `isCancelled` has said so.
+  @discardableResult
   public func encode(
     _ clip: some Movie, to path: String, options: EncodingOptions = EncodingOptions(),
     isCancelled: @Sendable () -> Bool = { false }
-  ) throws {
+  ) throws -> [String] {
+    var silent = options
+    silent.sound = nil
+    guard let sound = options.sound, !options.format.isStill else {
+      return try encode(clip, to: path, options: silent, sound: nil, isCancelled)
+    }
+    do {
+      let file = try openVideo(path: sound.path)
+      return try encode(
+        clip, to: path, options: options, sound: file.descriptor, isCancelled)
+    } catch let error as VideoFileError where error.isTheSounds(of: sound.path) {
+      return try encode(clip, to: path, options: silent, sound: nil, isCancelled) + [
+        "The sound is left out: \(error)."
+      ]
+    }
+  }
+
+  private func encode(
+    _ clip: some Movie, to path: String, options: EncodingOptions, sound: Int32?,
+    _ isCancelled: @Sendable () -> Bool
+  ) throws -> [String] {
     let file = try createVideo(path: path)
     do {
-      try naming(file.name) {
+      return try naming(file.name) {
         let timing = try clip.timing(for: options)
-        try withoutActuallyEscaping(isCancelled) { isCancelled in
+        return try withoutActuallyEscaping(isCancelled) { isCancelled in
           let request = VideoChild.Request(
             parent: getpid(), limits: limits.narrowed(toEncode: clip, as: options),
-            job: .encode(options))
+            job: .encode(options.withoutPaths))
           let child = try start(
-            VideoChild.encodeCommand, request, .writes(descriptor: file.descriptor), isCancelled)
-          try watching(child, .encoding) {
+            VideoChild.encodeCommand, request,
+            .writes(descriptor: file.descriptor, sound: sound), isCancelled)
+          return try watching(child, .encoding) {
             do {
               var writer = FrameStreamWriter(send: child.send)
               try clip.write(to: &writer, timing: timing)
@@ -119,6 +145,10 @@ public struct VideoProcess: Sendable {
             }
             guard try child.waitForExit() == .status(0) else {
               throw try failure(of: child, .encoding)
+            }
+            let prefix = VideoChild.notePrefix
+            return child.lines.filter { $0.hasPrefix(prefix) }.map {
+              String($0.dropFirst(prefix.count))
             }
           }
         }
@@ -205,5 +235,26 @@ public struct VideoProcess: Sendable {
       .suspicious,
       "\(job.failed): the \(job.agent) tried something that a video must not need, \(what), and was stopped; the file is suspicious"
     )
+  }
+}
+
+extension VideoFileError {
+  /// Whether a video may come about without the sound of that file.
+  fileprivate func isTheSounds(of path: String) -> Bool {
+    switch kind {
+    // What is wrong with the video itself or with its disk is so without sound, too.
+    case .input, .resources: name == (path as NSString).lastPathComponent
+    case .limit, .crashed, .stalled: true
+    case .suspicious: false
+    }
+  }
+}
+
+extension EncodingOptions {
+  /// The child gets descriptors, and no path.
+  fileprivate var withoutPaths: EncodingOptions {
+    var options = self
+    options.sound?.path = ""
+    return options
   }
 }
