@@ -1,10 +1,12 @@
 # stemd: `make demo` edits a clip, `make test` tests everything. Both install what they need on Debian 12 with Swift 6.
 
 # What stemd is built on; the README says what each is for.
-PACKAGES = gcc pkg-config libdnnl-dev libopenblas-openmp-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev \
+PACKAGES = gcc pkg-config libdnnl-dev libopenblas-openmp-dev libavformat-dev libavcodec-dev libavutil-dev libswresample-dev libswscale-dev \
 	libzmq3-dev libsystemd-dev libsqlite3-dev libssl-dev libseccomp-dev libutf8proc-dev
+# What the tests need besides: they make videos as others do.
+TEST_PACKAGES = ffmpeg
 # What the proofs need besides; pyzmq may also have come from elsewhere.
-PROOF_PACKAGES = python3 strace $(shell $(PYTHON) -c 'import zmq' 2>/dev/null || echo python3-zmq)
+PROOF_PACKAGES = python3 strace ffmpeg $(shell $(PYTHON) -c 'import zmq' 2>/dev/null || echo python3-zmq)
 PYTHON = python3
 
 # What `make bench` compares stemd with goes into this folder: 11 GB, most of it a model of full size.
@@ -38,7 +40,7 @@ ZSH_COMPLETIONS = $(PREFIX)/share/zsh/site-functions
 
 # Programs that prove what the service promises; each also takes options: make chaos OPTIONS='--kills 500 --seed 7'
 # shared_weights also takes a model of full size, such as that of `make bench`: OPTIONS='--model $(BENCH_FOLDER)/model'
-PROOFS = chaos load latency hostile workers durability curve shared_weights
+PROOFS = chaos load latency hostile workers durability curve shared_weights corpus
 
 .PHONY: all build deps proof-deps demo test test-systemd proofs $(PROOFS) full-disk test-reference bench quality format clean programs install uninstall deb
 
@@ -87,6 +89,7 @@ demo: build
 	Scripts/demo .build/release
 
 test: deps
+	$(call install,$(TEST_PACKAGES))
 	swift build $(SWIFT_FLAGS) --build-tests
 	OMP_WAIT_POLICY=passive swift test $(SWIFT_FLAGS) --skip-build
 
@@ -122,7 +125,7 @@ full-disk: build proof-deps
 proofs: build proof-deps
 	@broken=; \
 	for proof in "chaos --kills 30 --jobs 14" load "latency --pairs 10" "hostile --messages 20000" "workers --seconds 15" durability curve \
-		"shared_weights --starts 5"; do \
+		"shared_weights --starts 5" corpus; do \
 		set -- $$proof; proof=$$1; shift; \
 		$(PYTHON) Tests/Proofs/$$proof.py "$$@" || broken="$$broken $$proof"; \
 	done; \

@@ -122,7 +122,8 @@ let package = Package(
         "JobQueue", "EditSettings", "CLinux", .product(name: "GRDB", package: "GRDB.swift"),
       ]),
     .testTarget(
-      name: "ServiceConfigurationTests", dependencies: ["ServiceConfiguration", "Yams"]),
+      name: "ServiceConfigurationTests",
+      dependencies: ["EditSettings", "ServiceConfiguration", "Yams"]),
     .testTarget(
       name: "MessagingTests",
       dependencies: [

@@ -24,19 +24,23 @@ public struct ClipEdit {
   private let settings: EditSettings
   private let video: VideoProcess
   private let scratchFolder: String
+  private let coding: VideoCoding
 
   /// - Parameters:
   ///   - scratchFolder: where there is room for the frames of the longest clip, and what its
   ///     inversion leaves.
   ///   - model: computes in its own precision, whatever the settings say;
   ///   `PrecisionSetting.resolved` says which they ask for.
-  /// - Throws: `ClipEditError` where the model cannot do what the settings ask for.
+  ///   - coding: of the edited video.
+  /// - Throws: `ClipEditError` where the model cannot do what the settings ask for, or this machine
+  ///   cannot write what the coding asks for.
   public init(
     model: StableDiffusionModel, settings: EditSettings, video: VideoProcess,
-    scratchFolder: String
+    scratchFolder: String, coding: VideoCoding = VideoCoding()
   ) throws {
     (self.model, self.settings, self.video) = (model, settings, video)
-    self.scratchFolder = scratchFolder
+    (self.scratchFolder, self.coding) = (scratchFolder, coding)
+    try coding.check()
     let multiple = model.autoencoder.scale
     if let size = settings.size, size.sides.contains(where: { $0 % multiple != 0 }) {
       throw ClipEditError(
@@ -109,6 +113,7 @@ public struct ClipEdit {
     try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0))
     let clip = try decoded(input, limits)
     clip.warnings.forEach(note)
+    let written = try coding.options(for: clip, of: input, settings.outputSize)
     let truth = try measurement.truth.map { try self.clip(ofTruth: $0, like: clip) }
     let edit = VideoEdit(model: model, settings: settings, measures: measurement.reconstruction)
     let work = try remembering({
@@ -145,8 +150,7 @@ public struct ClipEdit {
     try report(
       EditProgress(stage: .encode, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
     try video.deliver(
-      StoredClip(width: clip.width, height: clip.height, timing: clip.timing, frames: edited),
-      to: output)
+      clip.with(edited), to: output, options: written, note: note)
 
     try report(
       EditProgress(stage: .measure, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
@@ -166,7 +170,7 @@ public struct ClipEdit {
     do {
       clip = try video.decode(
         path: input,
-        options: limits.narrowed(DecodingOptions(size: workingSize, frames: settings.frames)),
+        options: limits.narrowed(settings.decodingOptions(size: workingSize, settings.frames)),
         storedIn: scratchFolder, isCancelled: VideoProcess.goesOn)
     } catch let error as VideoFileError {
       throw limits.refusal(error) ?? error as any Error
@@ -198,8 +202,8 @@ public struct ClipEdit {
   private func clip(ofTruth path: String, like clip: StoredClip) throws -> StoredClip {
     let truth = try video.decode(
       path: path,
-      options: DecodingOptions(
-        size: .exactly(width: clip.width, height: clip.height), frames: clip.frameCount),
+      options: settings.decodingOptions(
+        size: .exactly(width: clip.width, height: clip.height), clip.frameCount),
       storedIn: scratchFolder, isCancelled: VideoProcess.goesOn)
     guard truth.frameCount == clip.frameCount else {
       throw ClipEditError(

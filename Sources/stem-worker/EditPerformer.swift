@@ -82,7 +82,8 @@ final class EditPerformer: EditPerforming {
         model: model(
           Origin(files, loras: assignment.settings.loras, precision),
           cacheFolder: files.cacheFolder, reports),
-        settings: assignment.settings, video: video, scratchFolder: files.resultFolder)
+        settings: assignment.settings, video: video, scratchFolder: files.resultFolder,
+        coding: assignment.video)
       return try edit.run(
         input: files.source, output: files.resultFolder + "/edited.mp4", limits: assignment.limits,
         keeping: EditKeeping(

@@ -20,6 +20,15 @@ struct Edit: ParsableCommand {
   @Option(name: .shortAndLong, help: "The edited mp4.", completion: .file(extensions: ["mp4"]))
   var output: String
 
+  @Option(help: "What the edited mp4 is coded in.")
+  var codec = VideoCoding().codec
+
+  @Option(
+    help:
+      "The encoder's constant quality (crf), the smaller the better: 0 to 51 of h264 and hevc, 0 to 63 of av1 and vp9. (default: one that is hard to tell from the edit)"
+  )
+  var quality: Int?
+
   @Option(
     help:
       "Write figures to this JSON file: reconstruction_psnr, and with --truth edit_psnr, unedited_psnr, changed_psnr.",
@@ -54,6 +63,9 @@ struct Edit: ParsableCommand {
 
   func validate() throws {
     try OptionChecks.threads(threads)
+    if let refusal = VideoCoding(codec: codec, quality: quality).refusal {
+      throw ValidationError("\(refusal).")
+    }
     if truth != nil, metrics == nil {
       throw ValidationError(
         "--truth says what to measure against; add --metrics FILE.json to get the figures.")
@@ -82,7 +94,8 @@ struct Edit: ParsableCommand {
       settings: settings,
       video: VideoProcess(
         program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()),
-      scratchFolder: ScratchFolder.path)
+      scratchFolder: ScratchFolder.path,
+      coding: VideoCoding(codec: codec, quality: quality))
     var figures = try edit.run(
       input: input, output: output,
       measuring: .init(reconstruction: metrics != nil && reconstruction, truth: truth),

@@ -51,6 +51,7 @@ extension Job {
           "method",
           "\(settings.method.rawValue) after \(settings.inversion.rawValue), \(settings.steps) steps"
         ))
+      if let frames = settings.framesText { rows.append(("frames", frames)) }
       if let precision = settings.precision { rows.append(("precision", precision.rawValue)) }
     }
     rows.append(("submitted", submitted.text(now: now)))
@@ -100,5 +101,16 @@ extension Date {
     formatter.dateFormat =
       Calendar.current.isDate(self, inSameDayAs: now) ? "HH:mm:ss" : "yyyy-MM-dd HH:mm:ss"
     return formatter.string(from: self)
+  }
+}
+
+extension EditSettings {
+  /// Which of the clip's frames are edited; `nil` for all.
+  fileprivate var framesText: String? {
+    var parts: [String] = []
+    if let frames { parts.append("\(frames)") }
+    if start > 0 { parts.append("from \(String(format: "%g", start)) s on") }
+    if every > 1 { parts.append("one of \(every)") }
+    return parts.isEmpty ? nil : parts.joined(separator: ", ")
   }
 }

@@ -105,6 +105,7 @@ extension Daemon {
       frames: configuration.limits.frames, framePixels: configuration.limits.framePixels,
       memoryBytes: configuration.limits.workerMemory)
     assignment.checkpointInterval = configuration.checkpointInterval
+    assignment.video = configuration.video
     logForJob(
       job.id, .info, "given to \(worker.name), attempt \(job.attempts)",
       worker: displayName(worker.name))

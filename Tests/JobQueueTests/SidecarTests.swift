@@ -41,6 +41,7 @@ import Testing
       guidance: 3.5, frames: 8, size: .exactly(FrameSize(width: 512, height: 320)), seed: .max,
       bases: 64,
       iterations: 3, model: "tiny-world", precision: .mixed)
+    (expected.start, expected.every, expected.outputSize) = (2.5, 3, .source)
     expected.inversionSteps = 40
     expected.temperature = 0.05
     expected.basesOf = .features
@@ -62,8 +63,11 @@ import Testing
         inversion: spatial-temporal
         steps: 20
         guidance: 3.5
+        start: 2.5
         frames: 8
+        every: 3
         size: 512x320
+        output_size: source
         seed: 18446744073709551615
         bases: 64
         iterations: 3
@@ -85,6 +89,7 @@ import Testing
         """
         {"prompt": "a red car", "source_prompt": "a car", "negative_prompt": "blur", "method": "fatezero",
          "inversion": "spatial-temporal", "steps": 20, "guidance": 3.5, "frames": 8, "size": "512x320",
+         "start": 2.5, "every": 3, "output_size": "source",
          "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world",
          "precision": "mixed", "inversion_steps": 40, "temperature": 0.05, "bases_of": "features", "empty_bases": "attended",
          "attention_share": 0.25, "cross_attention_share": 1,
@@ -125,6 +130,26 @@ import Testing
     var given = EditSettings(prompt: "x")
     given.size = .shorterSide(64)
     #expect(SettingsFields(json: try SettingsFields(given).json)?.settings == given)
+  }
+
+  @Test("'count' and 'frames' are the same key, and both at once are an error")
+  func count() throws {
+    #expect(try settings("prompt: x\ncount: 5") == settings("prompt: x\nframes: 5"))
+    #expect(try settings("prompt: x\ncount: 5").frames == 5)
+    #expect(
+      error("prompt: x\nframes: 5\ncount: 5")
+        == "'frames' and 'count' are the same: keep one of them")
+    #expect(
+      error("prompt: x\ncount: 0") == "'count' takes a whole number from 1 up, not '0'")
+    // Other programs know it by its old name.
+    #expect(try SettingsFields(settings("prompt: x\ncount: 5")).json.contains("\"frames\":5"))
+    #expect(
+      error("prompt: x\nstart: -1") == "'start' takes a number from 0 to 1000000, not '-1'")
+    #expect(
+      error("prompt: x\nevery: 0") == "'every' takes a whole number from 1 to 1000000, not '0'")
+    #expect(
+      error("prompt: x\noutput_size: large")
+        == "'output_size' takes one of working, source, not 'large'")
   }
 
   @Test("one word alone is a list of one")

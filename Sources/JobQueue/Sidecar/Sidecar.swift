@@ -100,6 +100,12 @@ public enum Sidecar {
     -> SidecarRequest
   {
     var request = SidecarRequest(settings: EditSettings(prompt: ""))
+    for key in SidecarKey.all {
+      guard let other = key.otherName, fields.contains(where: { $0.key == other }),
+        fields.contains(where: { $0.key == key.name })
+      else { continue }
+      throw SidecarError("'\(key.name)' and '\(other)' are the same: keep one of them")
+    }
     for (name, value) in fields {
       guard let key = SidecarKey.named(name) else { throw SidecarKey.unknown(name) }
       // A key without a value means its default, but for the one that has none.

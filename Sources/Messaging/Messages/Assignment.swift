@@ -13,6 +13,8 @@ public struct Assignment: Sendable, Equatable {
   public var limits: ClipLimits
   /// Seconds between checkpoints.
   public var checkpointInterval: Double
+  /// How the edited video is coded.
+  public var video: VideoCoding
   public var files: Files
 
   public enum Files: Sendable, Equatable {
@@ -77,7 +79,8 @@ public struct Assignment: Sendable, Equatable {
 
   public init(
     job: JobID, attempt: Int, settings: EditSettings, model: String,
-    limits: ClipLimits = ClipLimits(), checkpointInterval: Double = 5, files: Files
+    limits: ClipLimits = ClipLimits(), checkpointInterval: Double = 5,
+    video: VideoCoding = VideoCoding(), files: Files
   ) {
     self.job = job
     self.attempt = attempt
@@ -85,6 +88,7 @@ public struct Assignment: Sendable, Equatable {
     self.model = model
     self.limits = limits
     self.checkpointInterval = checkpointInterval
+    self.video = video
     self.files = files
   }
 }
@@ -99,6 +103,7 @@ extension Assignment: Codable {
       model: try fields.decode(String.self, forKey: .model),
       limits: try fields.decodeIfPresent(ClipLimits.self, forKey: .limits) ?? ClipLimits(),
       checkpointInterval: try fields.decode(Double.self, forKey: .checkpointInterval),
+      video: try fields.decodeIfPresent(VideoCoding.self, forKey: .video) ?? VideoCoding(),
       files: fields.contains(.source)
         ? .shared(try SharedFiles(from: decoder)) : .remote(try RemoteFiles(from: decoder)))
   }
@@ -111,6 +116,7 @@ extension Assignment: Codable {
     try fields.encode(model, forKey: .model)
     try fields.encode(limits, forKey: .limits)
     try fields.encode(checkpointInterval, forKey: .checkpointInterval)
+    try fields.encode(video, forKey: .video)
     switch files {
     case .shared(let files): try files.encode(to: encoder)
     case .remote(let files): try files.encode(to: encoder)
