@@ -226,7 +226,7 @@ import Testing
     #expect(
       error("promt: x")
         == "unknown key 'promt': did you mean 'prompt'? A sidecar takes prompt, source_prompt, negative_prompt, method, "
-        + "inversion, steps, inversion_steps, guidance, frames, size, seed, bases, iterations, temperature, bases_of, "
+        + "inversion, steps, inversion_steps, guidance, start, frames, count, every, size, output_size, seed, bases, iterations, temperature, bases_of, "
         + "empty_bases, "
         + "attention_share, feature_share, cross_attention_share, group_size, blending, free_u, pull, image_guidance, emphasis, replace_words, blend_words, "
         + "blend_threshold, "

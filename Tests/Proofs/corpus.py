@@ -165,8 +165,7 @@ def pictures():
     yield Video("bits.avi", "-c:v rawvideo -pix_fmt rgb555le")
     yield Video("alpha.mov", "-c:v qtrle -pix_fmt argb", filters="format=rgba,colorchannelmixer=aa=0.5", note="transparent")
     yield Video("alpha.webm", "-c:v libvpx -pix_fmt yuva420p -auto-alt-ref 0", filters="format=yuva420p")
-    yield Video("fields.mpg", f"-c:v mpeg2video {YUV} -flags +ilme+ildct -top 1", rate="25", size="96x96", filters="interlace", lasts=0.8,
-                note="interlaced")  # fmt: skip
+    yield Video("fields.mpg", f"-c:v mpeg2video {YUV} -flags +ilme+ildct -top 1", rate="25", size="96x96", filters="interlace", note="interlaced")
     yield Video("fields.mp4", f"-c:v libx264 {YUV} -flags +ilme+ildct", rate="50", size="96x96", filters="interlace", note="interlaced")
     yield Video("bt709.mp4", f"-c:v libx264 {YUV} -colorspace bt709 -color_primaries bt709 -color_trc bt709 -color_range tv")
     yield Video("full.mp4", f"-c:v libx264 {YUV} -colorspace smpte170m -color_range pc", filters="scale=out_range=full")
@@ -292,12 +291,15 @@ class Facts:
         width, height = video["width"], video["height"]
         aspect = video.get("sample_aspect_ratio", "1:1").split(":")
         shape = width / height * (int(aspect[0]) / int(aspect[1]) if "0" not in aspect and len(aspect) == 2 else 1)
+        colors = tuple(video.get(key) for key in ("color_space", "color_primaries", "color_transfer", "color_range"))
+        # What is no luma and chroma is coded anew.
+        is_rgb = any(part in video.get("pix_fmt", "") for part in ("rgb", "bgr", "gbr", "pal"))
         turn = next((data["rotation"] for data in video.get("side_data_list", []) if "rotation" in data), 0)
         return cls(
             frames=len(frames), begins=begins, ends=ends, rate=rate, shape=1 / shape if turn % 180 else shape,
             sound=audio["codec_name"] if audio and heard else "", sound_begins=min((a for a, _ in sounding), default=0),
             sound_ends=max((b for _, b in sounding), default=0),
-            colors=tuple(video.get(key) for key in ("color_space", "color_primaries", "color_transfer", "color_range")),
+            colors=() if is_rgb else colors,
             is_timed=len(times) == len(frames),
         )  # fmt: skip
 

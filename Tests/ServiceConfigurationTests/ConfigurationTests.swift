@@ -275,6 +275,7 @@ import Yams
     configuration.limits.workerMemory = 12 << 30
     configuration.limits.runTime = 86_400
     configuration.limits.stallTime = 61.5
+    configuration.video = VideoCoding(codec: .av1, quality: 20)
     var yaml = ""
     for key in ConfigurationKey.all {
       #expect(
