@@ -17,6 +17,7 @@ final class MovieWriter: FrameSink {
   private var durations: [Int64: Int64] = [:]
 
   private let soundDescriptor: Int32?
+  private let life: SignOfLife
   private var sound: (any SoundTrack)?
   /// Comes after the pictures that are written so far.
   private var nextSound: UnsafeMutablePointer<AVPacket>?
@@ -29,9 +30,10 @@ final class MovieWriter: FrameSink {
   ///   - descriptor: open for reading and writing; it stays the caller's.
   ///   - sound: of the file whose sound the options ask for; it stays the caller's, too.
   init(
-    descriptor: Int32, options: EncodingOptions = EncodingOptions(), sound: Int32? = nil
+    descriptor: Int32, options: EncodingOptions = EncodingOptions(), sound: Int32? = nil,
+    life: SignOfLife = SignOfLife()
   ) throws {
-    (self.options, soundDescriptor) = (options, sound)
+    (self.options, soundDescriptor, self.life) = (options, sound, life)
     output = try DescriptorStream(descriptor: descriptor, writable: true)
   }
 
@@ -59,7 +61,7 @@ final class MovieWriter: FrameSink {
     try check(avcodec_open2(encoder, codec, nil))
     do {
       if let source = options.sound, let soundDescriptor {
-        sound = try source.track(descriptor: soundDescriptor)
+        sound = try source.track(descriptor: soundDescriptor, life: life)
       }
       try openContainer(encoder, header, sound)
     } catch let failure as VideoFailure where options.sound != nil {

@@ -8,6 +8,7 @@ final class SoundReader {
   private(set) var lead = 0.0
   private let file: InputContainer
   private let source: SoundSource
+  private let life: SignOfLife
   private var packet = av_packet_alloc()
   private var times: FrameTimes
   /// From the sound's first packet to the clip's first frame, in ticks.
@@ -21,16 +22,18 @@ final class SoundReader {
 
   /// - Parameter descriptor: of the file; it stays open.
   /// - Throws: `NoSound`, `VideoFailure`.
-  static func open(descriptor: Int32, source: SoundSource) throws -> SoundReader {
+  static func open(descriptor: Int32, source: SoundSource, life: SignOfLife = SignOfLife()) throws
+    -> SoundReader
+  {
     do {
-      return try SoundReader(descriptor: descriptor, source: source, seeks: true)
+      return try SoundReader(descriptor: descriptor, source: source, seeks: true, life: life)
     } catch is CannotSeek {
-      return try SoundReader(descriptor: descriptor, source: source, seeks: false)
+      return try SoundReader(descriptor: descriptor, source: source, seeks: false, life: life)
     }
   }
 
-  private init(descriptor: Int32, source: SoundSource, seeks: Bool) throws {
-    self.source = source
+  private init(descriptor: Int32, source: SoundSource, seeks: Bool, life: SignOfLife) throws {
+    (self.source, self.life) = (source, life)
     file = try InputContainer(descriptor: descriptor)
     // Pictures are not looked at.
     try file.findStreams(maximumPixels: 1)
@@ -99,6 +102,7 @@ final class SoundReader {
   private func read() throws -> UnsafeMutablePointer<AVPacket>? {
     guard let packet = av_packet_alloc() else { throw VideoFailure.outOfMemory }
     while true {
+      life.workGoesOn()
       let code = av_read_frame(file.context, packet)
       if code == -EAGAIN { continue }
       guard code >= 0 else {

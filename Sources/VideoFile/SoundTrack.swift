@@ -23,16 +23,17 @@ extension SoundSource {
   /// - Parameter descriptor: of the file; it stays open.
   /// - Returns: `nil` where the file has no sound.
   /// - Throws: `VideoFailure` whose problem completes "the sound is left out: …".
-  func track(descriptor: Int32) throws -> (any SoundTrack)? {
+  func track(descriptor: Int32, life: SignOfLife) throws -> (any SoundTrack)? {
     do {
-      let probe = try SoundDecoder(SoundReader.open(descriptor: descriptor, source: self))
+      let probe = try SoundDecoder(
+        SoundReader.open(descriptor: descriptor, source: self, life: life))
       // Nobody hears what cannot be decoded, copied or not.
       guard try probe.next() != nil else {
         throw VideoFailure(
           .input,
           "nothing of it can be decoded\(LibAVLog.lastError.map { ": \($0)" } ?? "")")
       }
-      let reader = try SoundReader.open(descriptor: descriptor, source: self)
+      let reader = try SoundReader.open(descriptor: descriptor, source: self, life: life)
       return CopiedSound.takes(reader.stream)
         ? try CopiedSound(reader, source: self) : try EncodedSound(reader, source: self)
     } catch is SoundReader.NoSound {

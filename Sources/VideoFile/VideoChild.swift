@@ -112,7 +112,8 @@ public enum VideoChild {
 
   private static func decode(_ options: DecodingOptions) throws {
     var writer = FrameStreamWriter { try writeAll($0, to: STDOUT_FILENO) }
-    try VideoDecoder.decode(descriptor: STDIN_FILENO, options: options, into: &writer)
+    try VideoDecoder.decode(
+      descriptor: STDIN_FILENO, options: options, into: &writer, life: SignOfLife { say("\n") })
   }
 
   private static func encode(_ options: EncodingOptions) throws {
@@ -125,7 +126,7 @@ public enum VideoChild {
         } else {
           var writer = try MovieWriter(
             descriptor: STDOUT_FILENO, options: options,
-            sound: options.sound == nil ? nil : soundDescriptor)
+            sound: options.sound == nil ? nil : soundDescriptor, life: SignOfLife { say("\n") })
           try frames.copy(to: &writer)
           for warning in writer.warnings { say(notePrefix + warning + "\n") }
         }

@@ -27,15 +27,18 @@ enum VideoDecoder {
   }
 
   /// - Throws: `VideoFailure`, and what `sink` throws.
-  static func decode(descriptor: Int32, options: DecodingOptions, into sink: inout some FrameSink)
-    throws
-  {
+  static func decode(
+    descriptor: Int32, options: DecodingOptions, into sink: inout some FrameSink,
+    life: SignOfLife = SignOfLife()
+  ) throws {
     try LibAVLog.listening {
       do {
-        try Decoding(descriptor: descriptor, options: options, seeks: true).run(into: &sink)
+        try Decoding(descriptor: descriptor, options: options, seeks: true, life: life)
+          .run(into: &sink)
       } catch is Decoding.CannotSeek {
         // Nothing has gone to the sink yet.
-        try Decoding(descriptor: descriptor, options: options, seeks: false).run(into: &sink)
+        try Decoding(descriptor: descriptor, options: options, seeks: false, life: life)
+          .run(into: &sink)
       }
     }
   }
@@ -44,6 +47,7 @@ enum VideoDecoder {
 /// One decoding, from the open file to the last frame.
 private final class Decoding {
   private let options: DecodingOptions
+  private let life: SignOfLife
   private let file: InputContainer
   private let stream: UnsafeMutablePointer<AVStream>
   private var decoder: UnsafeMutablePointer<AVCodecContext>?
@@ -75,8 +79,8 @@ private final class Decoding {
   /// The file has to be read from its beginning.
   struct CannotSeek: Error {}
 
-  init(descriptor: Int32, options: DecodingOptions, seeks: Bool) throws {
-    self.options = options
+  init(descriptor: Int32, options: DecodingOptions, seeks: Bool, life: SignOfLife) throws {
+    (self.options, self.life) = (options, life)
     try options.checkChoice()
     file = try InputContainer(descriptor: descriptor)
     stream = try Self.videoStream(of: file, options: options)
@@ -295,6 +299,7 @@ private final class Decoding {
   private func take(_ frame: UnsafeMutablePointer<AVFrame>, into sink: inout some FrameSink)
     throws -> Bool
   {
+    life.workGoesOn()
     let best = frame.pointee.best_effort_timestamp
     let claimed = best == stem_AV_NOPTS_VALUE ? nil : best
     if isLanding, try !hasLanded(at: claimed) { return false }
