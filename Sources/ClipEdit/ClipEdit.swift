@@ -126,7 +126,7 @@ public struct ClipEdit {
       }
     }
     let edited = try FrameFile(folder: scratchFolder)
-    var measures = EditMeasures(clip, truth: truth)
+    var measures = EditMeasures(clip.pictures, truth: truth?.pictures)
     do {
       try edit.run(
         clip.pictures, scratchFolder: scratchFolder, memory: work, progress: report
