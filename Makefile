@@ -2,7 +2,7 @@
 
 # What stemd is built on; the README says what each is for.
 PACKAGES = gcc pkg-config libdnnl-dev libopenblas-openmp-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev \
-	libzmq3-dev libsystemd-dev libsqlite3-dev libssl-dev libseccomp-dev libutf8proc-dev
+	libzmq3-dev libsystemd-dev libsqlite3-dev libssl-dev libseccomp-dev libutf8proc-dev libopencv-video-dev libstdc++-12-dev
 # What the proofs need besides; pyzmq may also have come from elsewhere.
 PROOF_PACKAGES = python3 strace $(shell $(PYTHON) -c 'import zmq' 2>/dev/null || echo python3-zmq)
 PYTHON = python3

@@ -44,6 +44,13 @@ let package = Package(
     .target(name: "CConfinement"),
     // The engine's innermost loops.
     .target(name: "CKernels", dependencies: ["COneDNN"]),
+    // What of OpenCV is linked, where it is installed.
+    system("COpenCV", package: "libopencv-video-dev"),
+    // Its optical flow in C, or the news that it is not there.
+    .target(
+      name: "COpticalFlow", dependencies: ["COpenCV"],
+      // Its headers include each other from here, and its pkg-config file would link all of it.
+      cxxSettings: [.unsafeFlags(["-isystem", "/usr/include/opencv4"])]),
     // The merges of CLIP's vocabulary.
     .target(name: "CCLIPMerges"),
 
@@ -54,7 +61,9 @@ let package = Package(
       dependencies: ["CKernels", "CLinux", "COneDNN", "COpenBLAS", "COpenMP", "CCrypto"]),
     .target(
       name: "StableDiffusion", dependencies: ["CCLIPMerges", "CUTF8Proc", "Tensor", "Yams"]),
-    .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
+    .target(
+      name: "VideoEditing",
+      dependencies: ["COpticalFlow", "StableDiffusion", "Tensor", "EditSettings"]),
     .target(name: "VideoFile", dependencies: ["CConfinement", "CLibAV", "CLinux", "CSeccomp"]),
     .target(
       name: "ClipEdit",
@@ -142,5 +151,5 @@ let package = Package(
         "stem-worker", "stemctl", "confinement-probe",
       ]),
   ],
-  swiftLanguageModes: [.v6]
+  swiftLanguageModes: [.v6], cxxLanguageStandard: .cxx17
 )
