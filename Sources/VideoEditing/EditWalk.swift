@@ -14,19 +14,27 @@ struct EditWalk {
   }
 
   /// At the end of a step: what it leaves is kept before anybody hears of it.
+  ///
+  /// - Parameter beside: what else is known of the step, by other names than `only`.
   func pass(
-    _ stage: EditProgress.Stage, _ step: Int, _ state: Tensor, _ series: EditSeries, _ index: Int
+    _ stage: EditProgress.Stage, _ step: Int, _ state: Tensor, _ series: EditSeries, _ index: Int,
+    beside: EditState = [:]
   ) throws {
     let place = plan.progress(stage, step)
-    memory?.keep([Self.only: state], series, index, at: place)
+    memory?.keep(beside.merging([Self.only: state]) { $1 }, series, index, at: place)
     try progress(place)
   }
 
-  /// The first of at most `limit` states, as far as they are known and have the shape.
-  func recalled(_ series: EditSeries, shape: [Int], limit: Int) -> [Tensor] {
-    var states: [Tensor] = []
-    while states.count < limit, let state = recalled(series, states.count, shape: shape) {
-      states.append(state)
+  /// The first of at most `limit` states, as far as they are known and have the shape, and what was
+  /// kept beside each.
+  func recalled(_ series: EditSeries, shape: [Int], limit: Int) -> [(
+    state: Tensor, beside: EditState
+  )] {
+    var states: [(state: Tensor, beside: EditState)] = []
+    while states.count < limit,
+      let whole = recalledWhole(series, states.count, shape: shape), let state = whole[Self.only]
+    {
+      states.append((state, whole.filter { $0.key != Self.only }))
     }
     return states
   }
@@ -70,9 +78,13 @@ struct EditWalk {
   private static let only = "state"
 
   private func recalled(_ series: EditSeries, _ index: Int, shape: [Int]) -> Tensor? {
+    recalledWhole(series, index, shape: shape)?[Self.only]
+  }
+
+  private func recalledWhole(_ series: EditSeries, _ index: Int, shape: [Int]) -> EditState? {
     guard let memory, (0..<memory.steps(of: series)).contains(index),
-      let state = memory.recall(series, index)?[Self.only], state.shape == shape
+      let whole = memory.recall(series, index), whole[Self.only]?.shape == shape
     else { return nil }
-    return state
+    return whole
   }
 }
