@@ -14,9 +14,11 @@ public struct ClipEdit {
     public var reconstruction: Bool
     /// The path of a clip that shows the perfect edit.
     public var truth: String?
+    /// Look at the features of the inversion; costs next to nothing.
+    public var features: Bool
 
-    public init(reconstruction: Bool = false, truth: String? = nil) {
-      (self.reconstruction, self.truth) = (reconstruction, truth)
+    public init(reconstruction: Bool = false, truth: String? = nil, features: Bool = true) {
+      (self.reconstruction, self.truth, self.features) = (reconstruction, truth, features)
     }
   }
 
@@ -126,10 +128,17 @@ public struct ClipEdit {
       }
     }
     let edited = try FrameFile(folder: scratchFolder)
-    var measures = EditMeasures(clip.pictures, truth: truth?.pictures)
+    let features =
+      measurement.features
+      ? try edit.featureMeasure(
+        of: clip.pictures, scratchFolder: scratchFolder,
+        followsMotion: EditMeasures.absenceOfMotion(clip.pictures) == nil) : nil
+    var measures = EditMeasures(
+      clip.pictures, truth: truth?.pictures, features: features)
     do {
       try edit.run(
-        clip.pictures, scratchFolder: scratchFolder, memory: work, progress: report
+        clip.pictures, scratchFolder: scratchFolder, memory: work, features: features,
+        progress: report
       ) { output, frames, pictures in
         try measures.add(output, frames, pictures)
         guard output == .edited else { return }
@@ -144,12 +153,17 @@ public struct ClipEdit {
 
     try report(
       EditProgress(stage: .encode, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
-    try video.deliver(
-      StoredClip(width: clip.width, height: clip.height, timing: clip.timing, frames: edited),
-      to: output)
+    let editedClip = StoredClip(
+      width: clip.width, height: clip.height, timing: clip.timing, frames: edited)
+    try video.deliver(editedClip, to: output)
 
+    let frames = clip.frameCount
     try report(
-      EditProgress(stage: .measure, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
+      EditProgress(stage: .measure, step: 0, steps: frames, frames: frames, secondsLeft: 0))
+    try measures.compareEmbeddings(of: editedClip.pictures, by: model, settings) {
+      try report(
+        EditProgress(stage: .measure, step: $0, steps: frames, frames: frames, secondsLeft: 0))
+    }
     var figures = EditFigures(
       frames: clip.frameCount, size: FrameSize(width: clip.width, height: clip.height),
       frameRate: clip.timing.frameRate.value, precision: PrecisionSetting(model.precision))

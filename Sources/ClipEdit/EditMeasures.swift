@@ -9,6 +9,7 @@ struct EditMeasures {
   private var autoencoder = Fidelity()
   private var reconstruction = Fidelity()
   private var inversion = Fidelity()
+  private var isReconstructed = false
   /// Of the frames that are reconstructed next.
   private var autoencoded: Tensor?
   private var edit = RatioByFrame()
@@ -16,9 +17,41 @@ struct EditMeasures {
   private var changed = RatioByFrame()
   private var changedUnedited = RatioByFrame()
   private var unchanged = RatioByFrame()
+  private var warp: WarpError?
+  private let features: FeatureMeasure?
+  var embeddings: EmbeddingMeasures?
+  private var missing: [String] = []
 
-  /// - Parameter truth: the perfect edit, where one is known.
-  init(_ source: Pictures, truth: Pictures? = nil) { (self.source, self.truth) = (source, truth) }
+  /// - Parameters:
+  ///   - truth: the perfect edit, where one is known.
+  ///   - features: what the edit is handed to look at its inversion's features.
+  init(_ source: Pictures, truth: Pictures? = nil, features: FeatureMeasure? = nil) {
+    (self.source, self.truth, self.features) = (source, truth, features)
+    if let absence = Self.absenceOfMotion(source) {
+      omit("warp_error", absence)
+      if features != nil { omit("feature_consistency", absence) }
+    } else {
+      warp = WarpError()
+    }
+    if features == nil {
+      omit("feature_consistency", "no features of an inversion were looked at")
+    }
+  }
+
+  /// Notes why some figures are not there.
+  ///
+  /// - Parameter namesAndReason: the figures' names, and last of all the reason.
+  mutating func omit(_ namesAndReason: String...) {
+    missing.append(
+      "\(namesAndReason.dropLast().joined(separator: ", ")): \(namesAndReason.last ?? "")")
+  }
+
+  /// Why a clip's frames cannot be followed from one to the next; `nil` where they can.
+  static func absenceOfMotion(_ source: Pictures) -> String? {
+    source.frames < 2
+      ? "the clip has only one frame"
+      : OpticalFlow.absence(height: source.height, width: source.width)
+  }
 
   mutating func add(_ output: VideoEdit.Output, _ frames: Range<Int>, _ pictures: Tensor) throws {
     switch output {
@@ -26,11 +59,20 @@ struct EditMeasures {
       autoencoder.add(pictures, try source.read(frames), of: frames)
       autoencoded = pictures
     case .reconstructed:
+      isReconstructed = true
       reconstruction.add(pictures, try source.read(frames), of: frames)
       if let autoencoded { inversion.add(pictures, autoencoded, of: frames) }
     case .edited:
-      guard let truth = try truth?.read(frames) else { return }
+      guard warp != nil || truth != nil else { return }
       let source = try source.read(frames)
+      do {
+        try warp?.add(source: source, edited: pictures)
+      } catch let error as OpticalFlowError {
+        // No reason to give up an edit.
+        warp = nil
+        omit("warp_error", "\(error)")
+      }
+      guard let truth = try truth?.read(frames) else { return }
       let mask = changedPixels(source, truth)
       edit.add(pictures, truth, of: frames)
       unedited.add(source, truth, of: frames)
@@ -51,6 +93,15 @@ struct EditMeasures {
     figures.changedPSNR = changed.mean
     figures.changedUneditedPSNR = changedUnedited.mean
     figures.unchangedPSNR = unchanged.mean
+    figures.warpError = warp?.mean?.edited
+    figures.sourceWarpError = warp?.mean?.source
+    let consistency = features?.consistency ?? []
+    if !consistency.isEmpty {
+      figures.featureConsistency =
+        consistency.reduce(0) { $0 + $1.value } / Double(consistency.count)
+    }
+    figures.temCon = embeddings?.consistency
+    figures.frameAcc = embeddings?.accuracy
   }
 
   /// What was measured, frame by frame or time step by time step, under the figures' names.
@@ -66,15 +117,35 @@ struct EditMeasures {
       changed.curve("changed_psnr"),
       changedUnedited.curve("changed_unedited_psnr"),
       unchanged.curve("unchanged_psnr"),
+      .frames("warp_error", (warp?.values ?? []).map { ($0.frame, $0.edited) }),
+      .frames("source_warp_error", (warp?.values ?? []).map { ($0.frame, $0.source) }),
+      .frames("clip_similarity", embeddings?.similarities ?? []),
+      .timesteps("feature_consistency", features?.consistency ?? []),
     ].compactMap(\.self)
   }
 
   /// The first three principal components of the inversion's features at one time step, (frames,
   /// height, width, 3) in [-1, 1]; `nil` where none were looked at.
-  var featurePicture: Tensor? { nil }
+  var featurePicture: Tensor? { features?.picture }
 
-  /// A sentence for each measure that there is not, with the reason.
-  var omissions: [String] { [] }
+  /// For each figure that was not measured its name, a colon and the reason.
+  var omissions: [String] {
+    var all = missing
+    if !isReconstructed {
+      all.append(
+        "reconstruction_psnr, reconstruction_ssim: the clip was not reconstructed, which would take a third again of the time"
+      )
+    }
+    guard let features else { return all }
+    if let failure = features.failure {
+      all.append("feature_consistency: \(failure)")
+    } else if features.missed > 0, warp != nil {
+      all.append(
+        "feature_consistency at \(features.missed) time steps: an earlier run passed them without looking at features"
+      )
+    }
+    return all
+  }
 }
 
 private struct Fidelity {

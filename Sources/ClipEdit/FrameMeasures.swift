@@ -59,6 +59,18 @@ extension MeasureCurve {
       measure: measure, axis: .frame, positions: values.map(\.frame), values: values.map(\.value)
     ).thinned()
   }
+
+  /// - Parameter values: clean to noisy.
+  /// - Returns: `nil` of no values.
+  static func timesteps(_ measure: String, _ values: [(timestep: Int, value: Double)])
+    -> MeasureCurve?
+  {
+    guard !values.isEmpty else { return nil }
+    return MeasureCurve(
+      measure: measure, axis: .timestep, positions: values.map(\.timestep),
+      values: values.map(\.value)
+    ).thinned()
+  }
 }
 
 extension PeakSignalToNoiseRatio {

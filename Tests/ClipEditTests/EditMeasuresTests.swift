@@ -1,5 +1,6 @@
 import EditSettings
 import Foundation
+import StableDiffusion
 import Tensor
 import Testing
 import VideoEditing
@@ -79,5 +80,145 @@ import VideoEditing
     #expect(abs(odd.values[0] - curve.values[..<341].reduce(0, +) / 341) < 1e-12)
     let data = try JSONEncoder().encode(thin)
     #expect(try JSONDecoder().decode(MeasureCurve.self, from: data) == thin)
+  }
+}
+
+/// What CLIP says, by a small encoder with random weights.
+@Suite struct EmbeddingMeasuresTests {
+  /// The tiny world with an image encoder, and with a text encoder into its space where there shall
+  /// be one.
+  private final class Model {
+    let folder = try? TemporaryFolder()
+    private let golden = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().appending(path: "StableDiffusionTests/Goldens/clip")
+
+    func opened(withTexts: Bool, _ change: (URL) throws -> Void = { _ in }) throws
+      -> StableDiffusionModel
+    {
+      let folder = try #require(folder).url
+      let files = FileManager.default
+      for part in ["tokenizer", "text_encoder", "vae", "unet", "scheduler", "model_index.json"] {
+        try files.createSymbolicLink(
+          at: folder.appending(path: part),
+          withDestinationURL: TinyWorld.folder.appending(path: part))
+      }
+      for part in ["image_encoder", "feature_extractor"] {
+        try files.copyItem(
+          at: golden.appending(path: part), to: folder.appending(path: part))
+      }
+      if withTexts {
+        let place = folder.appending(path: "text_encoder_with_projection")
+        try files.copyItem(at: TinyWorld.folder.appending(path: "text_encoder"), to: place)
+        let weights = place.appending(path: "model.safetensors")
+        let file = try SafetensorsFile(weights)
+        var tensors = try Dictionary(
+          uniqueKeysWithValues: file.names.map { ($0, try file.tensor($0).copied()) })
+        let width = try StableDiffusionModel(at: TinyWorld.folder).textEncoder.width
+        tensors["text_projection.weight"] = RandomNumbers(seed: 3, stream: "projection").normal(
+          [16, width])
+        try files.removeItem(at: weights)
+        _ = try SafetensorsFile.write(tensors, into: place.path) { _ in "model.safetensors" }
+      }
+      try change(folder)
+      return try StableDiffusionModel(at: folder)
+    }
+  }
+
+  private let edited = RandomNumbers(seed: 1, stream: "edited").normal([19, 12, 20, 3])
+    .clippedToPictures
+
+  private func measured(by model: StableDiffusionModel, sourcePrompt: String = "a red ball")
+    throws -> (figures: EditFigures, measures: EditMeasures, told: [Int])
+  {
+    var measures = EditMeasures(Pictures(edited))
+    var told: [Int] = []
+    try measures.compareEmbeddings(
+      of: Pictures(edited), by: model,
+      EditSettings(prompt: "a blue cube", sourcePrompt: sourcePrompt)
+    ) { told.append($0) }
+    var figures = EditFigures(frames: 19, size: FrameSize(width: 20, height: 12), frameRate: 25)
+    measures.put(into: &figures)
+    return (figures, measures, told)
+  }
+
+  @Test("frames are compared with the ones before and with both prompts, in portions as at once")
+  func whole() throws {
+    let model = try Model().opened(withTexts: true)
+    let (figures, measures, told) = try measured(by: model)
+    #expect(told == [16, 19])
+    let clip = try #require(try model.similarity())
+    let texts = try #require(clip.embeddings(of: ["a blue cube", "a red ball"]))
+    var once = EmbeddingMeasures(texts: texts)
+    once.add(clip.pictures(edited))
+    func near(_ a: Double?, _ b: Double?) -> Bool { abs((a ?? 9) - (b ?? 7)) < 1e-5 }
+    #expect(near(figures.temCon, once.consistency) && near(figures.frameAcc, once.accuracy))
+    #expect((-1...1).contains(try #require(figures.temCon)))
+    let curve = try #require(measures.curves.first { $0.measure == "clip_similarity" })
+    #expect(curve.positions == Array(1..<19))
+    #expect(!measures.omissions.contains { $0.hasPrefix("tem_con") || $0.hasPrefix("frame_acc") })
+
+    func direction(_ tensor: Tensor, _ row: Int) -> [Double] {
+      tensor.rows(row..<row + 1).values.map(Double.init)
+    }
+    func cosine(_ a: [Double], _ b: [Double]) -> Double {
+      func product(_ a: [Double], _ b: [Double]) -> Double {
+        zip(a, b).reduce(0) { $0 + $1.0 * $1.1 }
+      }
+      return product(a, b) / (product(a, a) * product(b, b)).squareRoot()
+    }
+    let pictures = clip.pictures(edited)
+    #expect(near(curve.values[4], cosine(direction(pictures, 4), direction(pictures, 5))))
+    let nearer = (0..<19).count {
+      cosine(direction(pictures, $0), direction(texts, 0))
+        > cosine(direction(pictures, $0), direction(texts, 1))
+    }
+    #expect(figures.frameAcc == Double(nearer) / 19)
+  }
+
+  @Test("what is missing is named, and costs only what it is needed for")
+  func missing() throws {
+    func omission(_ name: String, _ measures: EditMeasures) -> String {
+      measures.omissions.first { $0.contains(name) } ?? ""
+    }
+    let none = try measured(by: TinyWorld.model(.full))
+    #expect(none.figures.temCon == nil && none.told.isEmpty)
+    #expect(omission("tem_con, frame_acc", none.measures).contains("image_encoder"))
+    let picturesOnly = try measured(by: Model().opened(withTexts: false))
+    #expect(picturesOnly.figures.temCon != nil && picturesOnly.figures.frameAcc == nil)
+    #expect(omission("frame_acc", picturesOnly.measures).contains("projection"))
+    let unprompted = try measured(by: Model().opened(withTexts: true), sourcePrompt: "")
+    #expect(unprompted.figures.temCon != nil && unprompted.figures.frameAcc == nil)
+    #expect(omission("frame_acc", unprompted.measures).contains("source prompt"))
+    let damaged = try measured(
+      by: Model().opened(withTexts: false) {
+        try Data("{}".utf8).write(to: $0.appending(path: "image_encoder/config.json"))
+      })
+    #expect(damaged.figures.temCon == nil)
+    #expect(omission("tem_con, frame_acc", damaged.measures).contains("config.json"))
+  }
+}
+
+/// A whole edit's own measures.
+@Suite struct MeasuredEditTests {
+  @Test(
+    "an edit measures flicker and features, and knows the features of an inversion that it reuses")
+  func edit() throws {
+    let cache = try TemporaryFolder()
+    var (first, second) = (EditRun(cache: cache.url.path), EditRun(cache: cache.url.path))
+    second.settings.prompt = "a photo of a green metal ball on sand"
+    let (fresh, reused) = (try first(), try second())
+    #expect(!fresh.inversionReused && reused.inversionReused)
+    guard OpticalFlow.absence(height: 64, width: 64) == nil else {
+      #expect(fresh.warpError == nil && fresh.featureConsistency == nil)
+      return
+    }
+    let (error, own) = (try #require(fresh.warpError), try #require(fresh.sourceWarpError))
+    #expect((0.1...100).contains(error) && (0.1...100).contains(own))
+    #expect(reused.sourceWarpError == own && reused.warpError != error)
+    let consistency = try #require(fresh.featureConsistency)
+    #expect((0.3...1).contains(consistency))
+    #expect(reused.featureConsistency == consistency)
+    let data = try JSONEncoder().encode(fresh)
+    #expect(try JSONDecoder().decode(EditFigures.self, from: data) == fresh)
   }
 }
