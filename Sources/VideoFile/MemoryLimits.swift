@@ -3,7 +3,7 @@ import Foundation
 
 extension VideoProcess.Limits {
   /// Libraries, and what containers and decoders need besides pictures. Half of it is mapped code.
-  private static let base = 1 << 30
+  private static let base = 5 << 28
   /// Six pictures of four colours in 16 bit: more than a decoder keeps of the greatest ones; of
   /// small ones, of which it keeps more, the base holds as many as there may be.
   private static let decoderBytesPerPixel = 48
