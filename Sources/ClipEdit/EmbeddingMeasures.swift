@@ -21,7 +21,10 @@ struct EmbeddingMeasures {
   /// - Parameter pictures: the embeddings of the next frames, (frames, width).
   mutating func add(_ pictures: Tensor) {
     for direction in pictures.directions {
-      if let last { similarities.append((frames, Self.cosine(last, direction))) }
+      // A damaged encoder's numbers may be none.
+      if let last, case let value = Self.cosine(last, direction), value.isFinite {
+        similarities.append((frames, value))
+      }
       if let texts, Self.cosine(direction, texts[0]) > Self.cosine(direction, texts[1]) {
         nearer += 1
       }

@@ -86,41 +86,41 @@ import VideoEditing
 /// What CLIP says, by a small encoder with random weights.
 @Suite struct EmbeddingMeasuresTests {
   /// The tiny world with an image encoder, and with a text encoder into its space where there shall
-  /// be one.
+  /// be one; gone with the value.
   private final class Model {
-    let folder = try? TemporaryFolder()
-    private let golden = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    let model: StableDiffusionModel
+    private let folder: TemporaryFolder
+    private static let golden = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .deletingLastPathComponent().appending(path: "StableDiffusionTests/Goldens/clip")
 
-    func opened(withTexts: Bool, _ change: (URL) throws -> Void = { _ in }) throws
-      -> StableDiffusionModel
-    {
-      let folder = try #require(folder).url
+    /// - Parameter change: of the folder, before it is opened.
+    init(withTexts: Bool, _ change: (URL) throws -> Void = { _ in }) throws {
+      folder = try TemporaryFolder()
       let files = FileManager.default
       for part in ["tokenizer", "text_encoder", "vae", "unet", "scheduler", "model_index.json"] {
         try files.createSymbolicLink(
-          at: folder.appending(path: part),
+          at: folder.url.appending(path: part),
           withDestinationURL: TinyWorld.folder.appending(path: part))
       }
       for part in ["image_encoder", "feature_extractor"] {
         try files.copyItem(
-          at: golden.appending(path: part), to: folder.appending(path: part))
+          at: Self.golden.appending(path: part), to: folder.url.appending(path: part))
       }
       if withTexts {
-        let place = folder.appending(path: "text_encoder_with_projection")
+        let place = folder.url.appending(path: "text_encoder_with_projection")
         try files.copyItem(at: TinyWorld.folder.appending(path: "text_encoder"), to: place)
         let weights = place.appending(path: "model.safetensors")
         let file = try SafetensorsFile(weights)
         var tensors = try Dictionary(
           uniqueKeysWithValues: file.names.map { ($0, try file.tensor($0).copied()) })
-        let width = try StableDiffusionModel(at: TinyWorld.folder).textEncoder.width
+        let width = try TinyWorld.model(.full).textEncoder.width
         tensors["text_projection.weight"] = RandomNumbers(seed: 3, stream: "projection").normal(
           [16, width])
         try files.removeItem(at: weights)
         _ = try SafetensorsFile.write(tensors, into: place.path) { _ in "model.safetensors" }
       }
-      try change(folder)
-      return try StableDiffusionModel(at: folder)
+      try change(folder.url)
+      model = try StableDiffusionModel(at: folder.url)
     }
   }
 
@@ -143,10 +143,13 @@ import VideoEditing
 
   @Test("frames are compared with the ones before and with both prompts, in portions as at once")
   func whole() throws {
-    let model = try Model().opened(withTexts: true)
-    let (figures, measures, told) = try measured(by: model)
+    let encoders = try Model(withTexts: true)
+    let (figures, measures, told) = try withExtendedLifetime(encoders) {
+      try measured(by: encoders.model)
+    }
     #expect(told == [16, 19])
-    let clip = try #require(try model.similarity())
+    let clip = try #require(
+      try withExtendedLifetime(encoders) { try encoders.model.similarity() })
     let texts = try #require(clip.embeddings(of: ["a blue cube", "a red ball"]))
     var once = EmbeddingMeasures(texts: texts)
     once.add(clip.pictures(edited))
@@ -183,16 +186,20 @@ import VideoEditing
     let none = try measured(by: TinyWorld.model(.full))
     #expect(none.figures.temCon == nil && none.told.isEmpty)
     #expect(omission("tem_con, frame_acc", none.measures).contains("image_encoder"))
-    let picturesOnly = try measured(by: Model().opened(withTexts: false))
+    let pictures = try Model(withTexts: false)
+    let picturesOnly = try withExtendedLifetime(pictures) { try measured(by: pictures.model) }
     #expect(picturesOnly.figures.temCon != nil && picturesOnly.figures.frameAcc == nil)
     #expect(omission("frame_acc", picturesOnly.measures).contains("projection"))
-    let unprompted = try measured(by: Model().opened(withTexts: true), sourcePrompt: "")
+    let both = try Model(withTexts: true)
+    let unprompted = try withExtendedLifetime(both) {
+      try measured(by: both.model, sourcePrompt: "")
+    }
     #expect(unprompted.figures.temCon != nil && unprompted.figures.frameAcc == nil)
     #expect(omission("frame_acc", unprompted.measures).contains("source prompt"))
-    let damaged = try measured(
-      by: Model().opened(withTexts: false) {
-        try Data("{}".utf8).write(to: $0.appending(path: "image_encoder/config.json"))
-      })
+    let broken = try Model(withTexts: false) {
+      try Data("{}".utf8).write(to: $0.appending(path: "image_encoder/config.json"))
+    }
+    let damaged = try withExtendedLifetime(broken) { try measured(by: broken.model) }
     #expect(damaged.figures.temCon == nil)
     #expect(omission("tem_con, frame_acc", damaged.measures).contains("config.json"))
   }

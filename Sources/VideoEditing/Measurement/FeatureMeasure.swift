@@ -15,7 +15,7 @@ public final class FeatureMeasure {
   /// before.
   public var consistency: [(timestep: Int, value: Double)] {
     timesteps.compactMap { timestep in
-      guard let sum = sums[timestep], sum.count > 0 else { return nil }
+      guard let sum = sums[timestep], sum.count > 0, sum.cosines.isFinite else { return nil }
       // In 32 bits, which is what a checkpoint keeps of it.
       return (timestep, Double(Float(sum.cosines / sum.count)))
     }
