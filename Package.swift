@@ -89,8 +89,9 @@ let package = Package(
     .executableTarget(
       name: "stemctl",
       dependencies: [
-        "ClipEdit", "VideoEditing", "StableDiffusion", "Tensor", "VideoFile", "JobQueue",
-        "Messaging", "ServiceConfiguration", "Journal", argumentParser,
+        "ClipEdit", "EditSettings", "VideoEditing", "StableDiffusion", "Tensor", "VideoFile",
+        "JobQueue", "Messaging", "ServiceConfiguration", "Journal", "CUTF8Proc",
+        argumentParser,
       ]),
 
     // What `make bench` times.
@@ -128,6 +129,11 @@ let package = Package(
       dependencies: [
         "Messaging", "Journal", "ServiceConfiguration", "stemd", "stem-worker", "stemctl",
         "echo-router", "last-words", logging,
+      ]),
+    .testTarget(
+      name: "StemctlTests",
+      dependencies: [
+        "EditSettings", "JobQueue", "Messaging", "stemctl", "stemd", "stem-worker",
       ]),
     // A program for the tests: a socket in a process that may die.
     .executableTarget(

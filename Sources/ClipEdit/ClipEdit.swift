@@ -106,7 +106,7 @@ public struct ClipEdit {
       }
     }
 
-    try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0))
+    try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0, share: 0))
     let clip = try decoded(input, limits)
     clip.warnings.forEach(note)
     let truth = try measurement.truth.map { try self.clip(ofTruth: $0, like: clip) }
@@ -143,13 +143,15 @@ public struct ClipEdit {
     }
 
     try report(
-      EditProgress(stage: .encode, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
+      EditProgress(
+        stage: .encode, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0, share: 1))
     try video.deliver(
       StoredClip(width: clip.width, height: clip.height, timing: clip.timing, frames: edited),
       to: output)
 
     try report(
-      EditProgress(stage: .measure, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
+      EditProgress(
+        stage: .measure, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0, share: 1))
     var figures = EditFigures(
       frames: clip.frameCount, size: FrameSize(width: clip.width, height: clip.height),
       frameRate: clip.timing.frameRate.value, precision: PrecisionSetting(model.precision))

@@ -52,6 +52,8 @@ struct Edit: ParsableCommand {
   @Option(help: ArgumentHelp("Seconds from one checkpoint to the next.", visibility: .hidden))
   var checkpointInterval = 5.0
 
+  @OptionGroup var terminal: TerminalOptions
+
   func validate() throws {
     try OptionChecks.threads(threads)
     if truth != nil, metrics == nil {
@@ -64,17 +66,12 @@ struct Edit: ParsableCommand {
     signal(SIGPIPE, SIG_IGN)
     if let threads { Parallel.threads = threads }
     let settings = settings.settings
-    var line = ProgressLine(descriptor: STDERR_FILENO)
-    func show(_ progress: EditProgress) {
-      line.show(progress.text, milestone: progress.stage.rawValue)
-    }
-    defer { line.finish() }
+    var line = ProgressLine(terminal.terminal(STDERR_FILENO))
+    let interruption = line.interruption()
+    defer { withExtendedLifetime(interruption) { line.finish() } }
     try requireWritableFolder(of: output, for: "edited")
-    func note(_ sentence: String) {
-      line.show("note: \(sentence)", milestone: sentence)
-      line.finish()
-    }
-    show(EditProgress(stage: .load, step: 0, steps: 1, frames: 0))
+    func note(_ sentence: String) { line.note(sentence) }
+    line.show(EditProgress(stage: .load, step: 0, steps: 1, frames: 0, share: 0))
     let precision = (settings.precision ?? .auto).resolved(note: note)
     let edit = try ClipEdit(
       model: try StableDiffusionModel(
@@ -88,11 +85,12 @@ struct Edit: ParsableCommand {
       measuring: .init(reconstruction: metrics != nil && reconstruction, truth: truth),
       keeping: EditKeeping(
         checkpointFolder: checkpoint, interval: checkpointInterval, cacheFolder: cache),
-      note: note, progress: show)
+      note: note, progress: { line.show($0) })
     figures.seconds["total"] = figures.seconds.values.reduce(0, +)
     line.show(
       "\(output): \(figures.frames) frames of \(figures.size) in \(durationText(seconds: figures.seconds["total"] ?? 0)), in \(precision) precision",
       milestone: "done")
+    line.finish()
     if let metrics {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

@@ -31,8 +31,9 @@ import Testing
     try fill()
     let outcome = try run("list")
     #expect(outcome.status == 0, "\(outcome.errors)")
-    let lines = outcome.output.split(separator: "\n").map(String.init)
-    #expect(lines.count == 3)
+    let all = outcome.output.split(separator: "\n").map(String.init)
+    #expect(all.count == 4 && all.first?.hasPrefix("MODEL ") == true)
+    let lines = Array(all.dropFirst())
     #expect(lines[0].hasPrefix("look ") && lines[0].contains("a LoRA"))
     #expect(lines[1].hasPrefix("old ") && lines[1].contains("pickle"))
     #expect(lines[2].hasPrefix("world ") && lines[2].contains("epsilon"))
@@ -61,6 +62,11 @@ import Testing
       #expect(outcome.status == 1 && outcome.output.contains("NOT OK"))
       #expect(outcome.output.contains(text))
     }
+    let json = try run("inspect", "world", "--json")
+    let summary = try #require(
+      try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any])
+    #expect(summary["size"] as? Int == 128 && (summary["parts"] as? [Any])?.count == 3)
+    #expect((summary["errors"] as? [Any])?.isEmpty == true && summary["edit_memory"] is Int)
     let missing = try run("inspect", "../nothing")
     #expect(missing.status == 1 && (missing.errors + missing.output).contains("nothing"))
     let folder = try run("inspect", "world", "--prediction-type", "epsilon")

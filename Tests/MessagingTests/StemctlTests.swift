@@ -308,9 +308,12 @@ import Testing
     }
     defer { router.close() }
     let list = try stemctl("list", "--state", "done", "--state", "failed", "--limit", "5")
-    #expect(
-      list.output
-        == "j1  clip (outbox: clip-2)  done\nj1  clip  failed: The clip is no video\\u{1B}[2J.\n")
+    let lines = list.output.split(separator: "\n").map {
+      $0.split(separator: " ").joined(separator: " ")
+    }
+    #expect(lines.first == "JOB CLIP STATE CLIENT SUBMITTED DETAIL")
+    #expect(lines[1].hasPrefix("j1 clip done 2023-11-1") && lines[1].hasSuffix(" as clip-2"))
+    #expect(lines[2].hasSuffix(" The clip is no video\\u{1B}[2J."), "\(lines[2])")
     #expect(router.requests.last == .list(JobFilter(states: [.done, .failed], limit: 5)))
     let json = try stemctl("list", "--json")
     #expect(
@@ -328,13 +331,31 @@ import Testing
       try MessageCoding.decode(Job.self, from: Data(jobJSON.output.utf8))
         == Self.job(.running, progress: Self.progress))
     let status = try stemctl("status")
-    #expect(status.output.contains("jobs      3 queued\n"))
+    #expect(status.output.contains("jobs   3 queued\n"), "\(status.output)")
     #expect(
       status.output.contains(
-        "worker-1  j1: encode latents 3/4 · 16 frames · 1 min 20 s left (process 8, 2 threads)\n"))
+        "worker-1  j1   1:20 left · encode latents 3/4        2        8  here\n"))
     let statusJSON = try stemctl("status", "--json")
     #expect(
       try MessageCoding.decode(DaemonStatus.self, from: Data(statusJSON.output.utf8)).pid == 7)
+  }
+
+  @Test("watch prints JSON for programs, and ends as the job does")
+  func watchJSON() throws {
+    let router = daemon { request in
+      switch request {
+      case .watch: [.watching]
+      case .status: [.job(Self.job(.running, progress: Self.progress)), .event(Self.failed)]
+      default: []
+      }
+    }
+    defer { router.close() }
+    let outcome = try stemctl("watch", "j1", "--json")
+    #expect(outcome.status == 1 && outcome.errors == "")
+    let jobs = try outcome.output.split(separator: "\n").map {
+      try MessageCoding.decode(Job.self, from: Data($0.utf8))
+    }
+    #expect(jobs == [Self.job(.running, progress: Self.progress), Self.failed])
   }
 
   @Test("cancel says whether the job is stopped or about to stop")

@@ -17,6 +17,9 @@ struct ModelsList: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @OptionGroup
+  var terminal: TerminalOptions
+
   private struct Entry: Encodable {
     var name: String
     var path: String
@@ -43,19 +46,23 @@ struct ModelsList: ParsableCommand {
         precision: model.storage.types, error: model.allProblems.first)
     }
     if json { return print(try jsonText(entries)) }
-    let width = entries.map(\.name.count).max() ?? 0
-    for entry in entries {
-      let name = entry.name.escapingControlCharacters()
-      let text =
-        entry.error.map { "not usable: \($0)" }
-        ?? [
-          entry.family ?? "", entry.prediction ?? "", byteText(entry.bytes),
-          entry.precision.joined(separator: "+"), entry.path,
-        ].joined(separator: "  ")
-      print(
-        name.padding(toLength: max(width, name.count), withPad: " ", startingAt: 0) + "  "
-          + text.escapingControlCharacters())
-    }
+    let table = Table(
+      columns: [
+        .init("MODEL", least: 8), .init("FAMILY", least: 8, dispensable: 1),
+        .init("PREDICTS", dispensable: 3), .init("SIZE", isNumber: true),
+        .init("PRECISION", dispensable: 2), .init("WHERE", least: 24),
+      ],
+      rows: entries.map { entry in
+        [
+          StyledText(entry.name), StyledText(entry.family ?? "–"),
+          StyledText(entry.prediction ?? "–"),
+          StyledText(entry.bytes > 0 ? byteText(entry.bytes) : "–"),
+          StyledText(entry.precision.isEmpty ? "–" : entry.precision.joined(separator: "+")),
+          entry.error.map { StyledText("not usable: \($0)", .bad) } ?? StyledText(entry.path),
+        ]
+      })
+    let terminal = terminal.terminal(STDOUT_FILENO)
+    terminal.print(table.lines(in: terminal.columns))
   }
 }
 
