@@ -90,8 +90,8 @@ let package = Package(
       name: "stemctl",
       dependencies: [
         "ClipEdit", "EditSettings", "VideoEditing", "StableDiffusion", "Tensor", "VideoFile",
-        "JobQueue", "Messaging", "ServiceConfiguration", "Journal", "CUTF8Proc",
-        argumentParser,
+        "JobQueue", "Messaging", "ServiceConfiguration", "Journal", "CKernels", "COneDNN",
+        "CUTF8Proc", argumentParser,
       ]),
 
     // What `make bench` times.
