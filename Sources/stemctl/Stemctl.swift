@@ -11,6 +11,6 @@ struct Stemctl: ParsableCommand {
       Retry.self,
       Fetch.self, Workers.self, Stats.self, Config.self, Pause.self, Resume.self, Drain.self,
       Keys.self, Models.self,
-      Verify.self, Doctor.self,
+      Verify.self, Top.self, Doctor.self,
     ])
 }
