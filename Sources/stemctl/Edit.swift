@@ -69,7 +69,8 @@ struct Edit: ParsableCommand {
     var line = ProgressLine(terminal.terminal(STDERR_FILENO))
     let interruption = line.interruption()
     defer { withExtendedLifetime(interruption) { line.finish() } }
-    try requireWritableFolder(of: output, for: "edited")
+    try requireWritableFolder(of: output, for: "edited mp4")
+    if let metrics { try requireWritableFolder(of: metrics, for: "figures") }
     func note(_ sentence: String) { line.note(sentence) }
     line.show(EditProgress(stage: .load, step: 0, steps: 1, frames: 0, share: 0))
     let precision = (settings.precision ?? .auto).resolved(note: note)

@@ -89,7 +89,7 @@ struct Generate: ParsableCommand {
   func run() throws {
     signal(SIGPIPE, SIG_IGN)
     if let threads { Parallel.threads = threads }
-    try requireWritableFolder(of: output, for: "generated")
+    try requireWritableFolder(of: output, for: "generated mp4")
     var line = ProgressLine(terminal.terminal(STDERR_FILENO))
     let interruption = line.interruption()
     defer { withExtendedLifetime(interruption) { line.finish() } }

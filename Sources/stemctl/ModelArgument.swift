@@ -6,7 +6,24 @@ import StableDiffusion
 /// A model: a path as it is (anything with a slash), a bare name in the models' folder.
 func modelURL(named model: String?) throws -> URL {
   if let model, model.contains("/") { return URL(fileURLWithPath: model) }
-  return URL(fileURLWithPath: try modelFolders(nil).path(named: model))
+  let folders = modelFolders(nil)
+  do {
+    return URL(fileURLWithPath: try folders.path(named: model))
+  } catch let missing as MissingModel {
+    throw CommandFailure(missing.description + hint(at: model, in: folders))
+  }
+}
+
+/// Which model was probably meant, or which there are.
+private func hint(at model: String?, in folders: ModelFolders) -> String {
+  let names = folders.names
+  if let near = model.flatMap({ nearestName(to: $0, among: names) }) {
+    return "; did you mean '\(near)'?"
+  }
+  // Nobody reads more.
+  return names.isEmpty
+    ? "; there are none in \(folders.path)"
+    : "; there are \(names.prefix(10).joined(separator: ", "))\(names.count > 10 ? " …" : "")"
 }
 
 /// A model with LoRAs of the models' folder.
@@ -26,11 +43,23 @@ func modelFolders(_ path: String?) -> ModelFolders {
     path: path ?? configured ?? ModelFolders.defaultPath(), defaultName: ModelFolders.ownModel)
 }
 
-/// Finds out whether a video can be put where it is to be, before hours of work rather than after.
+/// Makes a folder and those above it that are missing.
+func makeFolder(_ path: String, mode: Int = 0o777) throws {
+  do {
+    try FileManager.default.createDirectory(
+      atPath: path, withIntermediateDirectories: true,
+      attributes: mode == 0o777 ? nil : [.posixPermissions: mode])
+  } catch {
+    let code = ((error as? CocoaError)?.underlying as? POSIXError)?.code.rawValue ?? EEXIST
+    throw CommandFailure.system("The folder \(path) cannot be made", code)
+  }
+}
+
+/// Finds out whether a file can be put where it is to be, before hours of work rather than after.
+/// - Parameter what: the file in a few words.
 func requireWritableFolder(of output: String, for what: String) throws {
   let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path(percentEncoded: false)
   guard access(folder, W_OK | X_OK) == 0 else {
-    throw CommandFailure(
-      "The \(what) mp4 cannot be put into \(folder): \(String(cString: strerror(errno))).")
+    throw CommandFailure.system("The \(what) cannot be put into \(folder)")
   }
 }

@@ -67,6 +67,8 @@ import Testing
       try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any])
     #expect(summary["size"] as? Int == 128 && (summary["parts"] as? [Any])?.count == 3)
     #expect((summary["errors"] as? [Any])?.isEmpty == true && summary["edit_memory"] is Int)
+    let near = try run("verify", "worl", "golden")
+    #expect(near.status == 1 && near.errors.contains("did you mean 'world'?"), "\(near.errors)")
     let missing = try run("inspect", "../nothing")
     #expect(missing.status == 1 && (missing.errors + missing.output).contains("nothing"))
     let folder = try run("inspect", "world", "--prediction-type", "epsilon")

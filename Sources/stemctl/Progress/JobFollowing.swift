@@ -10,11 +10,15 @@ extension ProgressLine {
     let interruption = interruption()
     defer { withExtendedLifetime(interruption) { finish() } }
     var last: Job?
-    try client.events(of: id) { job in
-      guard job.id == id else { return true }
-      last = job
-      show(job)
-      return !job.state.isFinal
+    do {
+      try client.events(of: id) { job in
+        guard job.id == id else { return true }
+        last = job
+        show(job)
+        return !job.state.isFinal
+      }
+    } catch let refusal as Refusal {
+      throw client.failure(refusal, of: .watch(job: id))
     }
     finish()
     guard let job = last else { return }
@@ -27,10 +31,11 @@ extension ProgressLine {
       if let folder { terminal.print([StyledText(folder)]) }
     case .failed:
       throw CommandFailure(
-        (job.error ?? "The job failed.")
+        (job.error ?? "The job failed: its log says why")
           + (outbox == nil ? "" : folder.map { "; its log is in \($0)" } ?? ""))
     case .cancelled:
-      throw CommandFailure("The job was cancelled.")
+      throw CommandFailure(
+        "The job was cancelled: 'stemctl retry \(id)' makes a new one of it.")
     case .queued, .running:
       break
     }
