@@ -33,7 +33,7 @@ struct CheckpointFolder {
     return try CheckpointManifest(data)
   }
 
-  /// Reads and checks all parts.
+  /// Checks all parts; their states are read when they are taken.
   /// - Throws: `CheckpointProblem`
   func states(of manifest: CheckpointManifest) throws -> EditStates {
     do {
@@ -41,7 +41,7 @@ struct CheckpointFolder {
       for part in manifest.parts {
         try states.add(
           SafetensorsFile(
-            reading: URL(fileURLWithPath: "\(path)/\(part.name)"), bytes: part.bytes,
+            checking: URL(fileURLWithPath: "\(path)/\(part.name)"), bytes: part.bytes,
             sha256: part.sha256))
       }
       return states
