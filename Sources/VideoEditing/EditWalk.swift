@@ -23,19 +23,25 @@ struct EditWalk {
   }
 
   /// The first of at most `limit` states, as far as they are known and have the shape.
-  func recalled(_ series: EditSeries, shape: [Int], limit: Int) -> [Tensor] {
+  ///
+  /// - Parameter keep: takes each before the next one comes into memory.
+  func recalled(
+    _ series: EditSeries, shape: [Int], limit: Int, keep: (Tensor) throws -> Tensor
+  ) rethrows -> [Tensor] {
     var states: [Tensor] = []
     while states.count < limit, let state = recalled(series, states.count, shape: shape) {
-      states.append(state)
+      states.append(try keep(state))
     }
     return states
   }
 
-  /// Where a series of which only the newest state matters goes on.
+  /// Where a series of which only the newest state matters goes on: after more than `least` and at
+  /// most `limit` steps.
   func resumption(
-    _ series: EditSeries, of stage: EditProgress.Stage, shape: [Int], limit: Int
+    _ series: EditSeries, of stage: EditProgress.Stage, shape: [Int], after least: Int = 0,
+    limit: Int
   ) -> Resumption? {
-    guard let steps = memory?.steps(of: series), steps <= limit,
+    guard let steps = memory?.steps(of: series), steps > least, steps <= limit,
       let state = recalled(series, steps - 1, shape: shape)
     else { return nil }
     plan.recall(stage, steps)

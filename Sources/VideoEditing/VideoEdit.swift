@@ -176,15 +176,21 @@ public struct VideoEdit {
     }
     func kept(_ latents: Tensor) throws -> Tensor { try scratch?.keep(latents) ?? latents }
 
-    let passed = try walk.recalled(.trajectory, shape: start.shape, limit: settings.steps).map(kept)
-    walk.plan.recall(.invert, inversionSteps[passed.count])
-    try walk.enter(.invert, at: inversionSteps[passed.count])
+    let passed = try walk.recalled(
+      .trajectory, shape: start.shape, limit: settings.steps, keep: kept)
+    let levelSteps = inversionSteps[passed.count]
+    let between = walk.resumption(
+      .betweenLevels, of: .invert, shape: start.shape,
+      after: levelSteps, limit: inversionSteps[min(passed.count + 1, settings.steps)] - 1)
+    let done = between?.steps ?? levelSteps
+    if between == nil { walk.plan.recall(.invert, done) }
+    try walk.enter(.invert, at: done)
     let trajectory = try inversion.invert(
       start, context: context, steps: settings.steps, inversionSteps: settings.inversionSteps,
-      processor: processor, passed: passed
+      processor: processor, passed: passed, resuming: between
     ) { step, latents, level in
       guard let level else {
-        try walk.enter(.invert, at: step)
+        try walk.pass(.invert, step, latents, .betweenLevels, step - 1)
         return latents
       }
       let latents = try kept(latents)
