@@ -90,13 +90,14 @@ test: deps
 	swift build $(SWIFT_FLAGS) --build-tests
 	OMP_WAIT_POLICY=passive swift test $(SWIFT_FLAGS) --skip-build
 
-# Compares the tokenizer with transformers', and models of Stable Diffusion's full size, in every form that people have them in, with what
+# Compares the tokenizer with transformers', LoRAs with diffusers', and models of Stable Diffusion's full size, in every form that people have them in, with what
 # diffusers and PyTorch compute; the better part of an hour: make test-reference OPTIONS='--kinds sd1 --forms file-f16 --no-large'
 test-reference: deps $(REFERENCE_FOLDER)/venv/installed
 	swift build $(SWIFT_FLAGS) --build-tests
 	$(REFERENCE_PYTHON) Tests/References/tokenizer_reference.py $(REFERENCE_FOLDER)/prompts.jsonl
-	STEMD_TOKENIZER_REFERENCE=$(abspath $(REFERENCE_FOLDER))/prompts.jsonl \
-		swift test $(SWIFT_FLAGS) --skip-build --filter TokenizerReferenceTests
+	$(REFERENCE_PYTHON) Tests/References/lora_reference.py $(REFERENCE_FOLDER)/loras
+	STEMD_TOKENIZER_REFERENCE=$(abspath $(REFERENCE_FOLDER))/prompts.jsonl STEMD_LORA_REFERENCE=$(abspath $(REFERENCE_FOLDER))/loras \
+		swift test $(SWIFT_FLAGS) --skip-build --filter 'TokenizerReferenceTests|LoRAReferenceTests'
 	$(REFERENCE_PYTHON) Tests/References/variants_reference.py $(REFERENCE_FOLDER)/models $(OPTIONS)
 
 $(REFERENCE_FOLDER)/venv/installed: Tests/References/requirements.txt
