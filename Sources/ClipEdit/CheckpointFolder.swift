@@ -115,8 +115,10 @@ enum Folder {
   static func make(_ path: String) throws {
     var status = stat()
     if lstat(path, &status) != 0 {
-      let parent = (path as NSString).deletingLastPathComponent
-      if !parent.isEmpty, parent != path, stat(parent, &status) != 0 { try make(parent) }
+      let above = (path as NSString).deletingLastPathComponent
+      // Of a plain name, the folder that the program runs in.
+      let parent = above.isEmpty ? "." : above
+      if parent != path, stat(parent, &status) != 0 { try make(parent) }
       guard mkdir(path, 0o770) == 0 || errno == EEXIST else {
         throw DurableFileError("made", path)
       }

@@ -95,20 +95,15 @@ public struct ClipEdit {
       clock.enter(update.stage)
       try progress(update)
     }
-    for (name, prompt) in [
-      ("prompt", settings.prompt), ("source_prompt", settings.sourcePrompt),
-      ("negative_prompt", settings.negativePrompt),
-    ] {
-      if let cut = model.tokenizer.cut(from: prompt) {
-        note(
-          "the \(name) has \(model.tokenizer.tokenCount(of: prompt)) tokens, of which this model reads the first \(model.tokenizer.capacity): it does not see '\(cut)' at the end"
-        )
-      }
-    }
+    model.notes(on: [
+      "prompt": settings.prompt, "source_prompt": settings.sourcePrompt,
+      "negative_prompt": settings.negativePrompt,
+    ]).forEach(note)
 
     try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0))
     let clip = try decoded(input, limits)
     clip.warnings.forEach(note)
+    model.note(onSize: FrameSize(width: clip.width, height: clip.height)).map(note)
     let truth = try measurement.truth.map { try self.clip(ofTruth: $0, like: clip) }
     let edit = VideoEdit(model: model, settings: settings, measures: measurement.reconstruction)
     let work = try remembering({

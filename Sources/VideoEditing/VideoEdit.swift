@@ -100,6 +100,11 @@ public struct VideoEdit {
   /// - Throws: `ModelError` where the settings ask for what the model cannot do.
   public static func check(_ settings: EditSettings, for model: StableDiffusionModel) throws {
     guard model.takesInstructions else {
+      if settings.options.imageGuidance != nil {
+        throw ModelError(
+          "'image_guidance' is for models that take instructions, as InstructPix2Pix does, and this one does not: leave it away, or choose another model"
+        )
+      }
       _ = try Inversion(model).stepCounts(
         steps: settings.steps, inversionSteps: settings.inversionSteps)
       try settings.editor(for: model)?.check(

@@ -102,7 +102,7 @@ struct Generate: ParsableCommand {
       with: model,
       video: VideoProcess(
         program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()),
-      scratchFolder: ScratchFolder.path, output: output
+      scratchFolder: ScratchFolder.path, output: output, note: note
     ) { progress in
       let elapsed = (ContinuousClock.now - start) / .seconds(1)
       var text = "\(progress.stage.rawValue) \(progress.step)/\(progress.steps)"

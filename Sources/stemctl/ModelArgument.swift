@@ -3,17 +3,27 @@ import JobQueue
 import ServiceConfiguration
 import StableDiffusion
 
-/// A model: a path as it is (anything with a slash), a bare name in the models' folder.
+/// A model: a path (anything with a slash), with its file's ending or without, or a bare name in the
+/// models' folder.
 func modelURL(named model: String?) throws -> URL {
-  if let model, model.contains("/") { return URL(fileURLWithPath: model) }
-  return URL(fileURLWithPath: try modelFolders(nil).path(named: model))
+  guard let model, model.contains("/") else {
+    return URL(fileURLWithPath: try modelFolders(nil).path(named: model))
+  }
+  let file = model + ".safetensors"
+  return URL(
+    fileURLWithPath: !FileManager.default.fileExists(atPath: model)
+      && FileManager.default.fileExists(atPath: file) ? file : model)
 }
 
-/// A model with LoRAs of the models' folder.
+/// A model with LoRAs of the folder that it lies in, or of the models' folder where that has none.
 func modelSource(named model: String?, loras: [String: Double]) throws -> any ModelSource {
-  let files = try modelFolders(nil).loras(named: loras.keys)
+  let url = try modelURL(named: model)
+  let beside = modelFolders(
+    (url.path(percentEncoded: false) as NSString).deletingLastPathComponent)
+  let folders = beside.loraNames.isEmpty ? modelFolders(nil) : beside
+  let files = try folders.loras(named: loras.keys)
   return try StableDiffusionModel.source(
-    at: modelURL(named: model),
+    at: url,
     loras: loras.reduce(into: [:]) { weights, lora in
       if let file = files[lora.key] { weights[URL(fileURLWithPath: file)] = lora.value }
     })

@@ -290,11 +290,13 @@ import VideoEditing
       process.executableURL = program("stemctl")
       process.arguments = [
         "edit", TinyWorld.clip, "--model", TinyWorld.folder.path, "--output",
-        folder.path("edited.mp4"), "--checkpoint", path, "--checkpoint-interval", "0",
+        folder.path("edited.mp4"), "--checkpoint", "killed", "--checkpoint-interval", "0",
         "--prompt", settings.prompt, "--source-prompt", settings.sourcePrompt, "--steps", "3",
         "--frames", "9", "--size", "192x176", "--bases", "16", "--precision", "full",
       ]
       process.environment = ["OMP_WAIT_POLICY": "passive"]
+      // Where a person works, a plain name is a path.
+      process.currentDirectoryURL = folder.url
       process.standardError = FileHandle.nullDevice
       process.standardOutput = FileHandle.nullDevice
       try process.run()

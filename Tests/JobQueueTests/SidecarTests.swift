@@ -23,6 +23,13 @@ import Testing
     #expect(
       try settings("a: b, c => d", "txt") == EditSettings(prompt: "d", sourcePrompt: "a: b, c"))
     #expect(try settings("=> d", "txt") == EditSettings(prompt: "d", sourcePrompt: ""))
+    for arrow in ["->", "→", "⇒"] {
+      #expect(
+        try settings("a \(arrow) b", "txt") == EditSettings(prompt: "b", sourcePrompt: "a"))
+      for own in ["zoom \(arrow) pan \(arrow) fade", "a🔴➡️🟢 ball"] {
+        #expect(try settings(own, "txt") == EditSettings(prompt: own))
+      }
+    }
   }
 
   @Test(
@@ -210,6 +217,15 @@ import Testing
     #expect(
       error(#"{"Source-Prompt": "x", "prompt": "y"}"#, "json").contains(
         "did you mean 'source_prompt'?"))
+    for (key, meant) in [
+      ("negative", "negative_prompt"), ("image", "image_guidance"),
+      ("threshold", "blend_threshold"),
+    ] {
+      #expect(error("prompt: x\n\(key): y").contains("did you mean '\(meant)'?"))
+    }
+    // Two end so.
+    #expect(error("prompt: x\nsteps_of: 3").contains("did you mean 'steps'?"))
+    #expect(!error("prompt: x\nshare: 1").contains("did you mean"))
     #expect(error("prompt: x\ncolour: red").hasPrefix("unknown key 'colour': A sidecar takes"))
   }
 

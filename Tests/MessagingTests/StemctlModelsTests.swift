@@ -46,6 +46,34 @@ import Testing
     #expect(missing.status == 1 && missing.errors.contains("/nonexistent"))
   }
 
+  @Test("a path needs no ending, and LoRAs are those beside the model")
+  func paths() throws {
+    try fill()
+    let loras = root.url.appending(path: "loras")
+    try FileManager.default.createDirectory(at: loras, withIntermediateDirectories: false)
+    try FileManager.default.copyItem(
+      at: root.url.appending(path: "look.safetensors"),
+      to: loras.appending(path: "style.safetensors"))
+    let folder = root.url.path(percentEncoded: false)
+    #expect(try run("list").output.hasSuffix("\nfor the key 'loras': style\n"))
+    let look = try run("inspect", folder + "/look")
+    #expect(look.status == 1 && look.output.contains("put it into the folder 'loras'"))
+    let there = try run("inspect", folder + "/loras/style")
+    #expect(there.status == 1 && there.output.contains("none itself: name it with the key 'loras'"))
+    // The models' folder is another one.
+    func edit(_ lora: String) throws -> String {
+      try Program.run(
+        "stemctl",
+        [
+          "edit", Self.models + "/tiny-world/clips/00-color.mp4", "--model", folder + "/world",
+          "--prompt", "x", "--output", folder + "/x.mp4", "--set", "loras=[\(lora)]",
+        ], environment: ["STEMD_MODELS": Self.models]
+      ).errors
+    }
+    #expect(try edit("style").contains("style.safetensors is not a whole LoRA"))
+    #expect(try edit("stile").contains("did you mean 'style'?"))
+  }
+
   @Test("an inspection takes a name or a path, and ends with 1 where the model cannot be used")
   func inspect() throws {
     try fill()

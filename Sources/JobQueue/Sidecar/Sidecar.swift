@@ -85,7 +85,12 @@ public enum Sidecar {
   }
 
   private static func settingsOfPromptAlone(_ text: String) throws -> EditSettings {
-    let parts = text.split(separator: "=>", omittingEmptySubsequences: false)
+    var parts = text.split(separator: "=>", omittingEmptySubsequences: false)
+    // Whoever did not remember which arrow it is; where there are several, they are the prompt's own.
+    for arrow in ["->", "→", "⇒"] where parts.count == 1 {
+      let others = text.split(separator: arrow, omittingEmptySubsequences: false)
+      if others.count == 2 { parts = others }
+    }
     switch parts.count {
     case 1: return EditSettings(prompt: text)
     case 2: return EditSettings(prompt: String(parts[1]), sourcePrompt: String(parts[0]))

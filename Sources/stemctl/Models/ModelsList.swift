@@ -6,7 +6,8 @@ import StableDiffusion
 struct ModelsList: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list",
-    abstract: "List the models in the models' folder: name, family, size, precision, where.")
+    abstract: "List the models in the models' folder: name, family, size, precision, where.",
+    discussion: "After them the names of the LoRAs in its folder 'loras'.")
 
   @Option(
     help: ArgumentHelp(
@@ -55,6 +56,12 @@ struct ModelsList: ParsableCommand {
       print(
         name.padding(toLength: max(width, name.count), withPad: " ", startingAt: 0) + "  "
           + text.escapingControlCharacters())
+    }
+    let loras = folders.loraNames
+    if !loras.isEmpty {
+      print(
+        "for the key 'loras': "
+          + loras.map { $0.escapingControlCharacters() }.joined(separator: ", "))
     }
   }
 }
