@@ -147,25 +147,44 @@ FILLERS = {"a", "an", "of"} | {word for verb in SENTENCE_VERBS for word in verb.
 UNSAID = {"sky": "day", "style": "photo"}
 
 
-def parse(prompt):
-    """What a prompt says of the scene, by attribute; sky and style are never left open.
-
-    Raises ValueError where it holds a word that the grammar does not know, or says two things of one attribute.
-    """
+def spoken(prompt):
+    """The phrases of a prompt that say something, in its order: (attribute, value, words). Raises ValueError where it holds a word that the grammar does not know."""
     words = re.findall(r"[a-z]+", prompt.lower())
-    said, at = {}, 0
+    found, at = [], 0
     while at < len(words):
         for length in range(min(LONGEST, len(words) - at), 0, -1):
-            found = PHRASES.get(tuple(words[at : at + length]))
-            if found:
-                attribute, value = found
-                if said.get(attribute, value) != value:
-                    raise ValueError(f"'{prompt}' says of the {attribute} both '{said[attribute]}' and '{value}'")
-                said[attribute] = value
+            phrase = tuple(words[at : at + length])
+            if phrase in PHRASES:
+                found.append((*PHRASES[phrase], " ".join(phrase)))
                 at += length
                 break
         else:
             if words[at] not in FILLERS:
                 raise ValueError(f"'{prompt}' holds '{words[at]}', which the grammar does not know")
             at += 1
+    return found
+
+
+def parse(prompt):
+    """What a prompt says of the scene, by attribute; sky and style are never left open.
+
+    Raises ValueError where it holds a word that the grammar does not know, or says two things of one attribute.
+    """
+    said = {}
+    for attribute, value, _ in spoken(prompt):
+        if said.get(attribute, value) != value:
+            raise ValueError(f"'{prompt}' says of the {attribute} both '{said[attribute]}' and '{value}'")
+        said[attribute] = value
     return UNSAID | said
+
+
+def order_of(prompt):
+    """Which of ORDERS a prompt has; the plain one where the others would look the same."""
+    attributes = [attribute for attribute, _, _ in spoken(prompt)]
+    if attributes[0] == "sky":
+        return ORDERS[3]
+    if attributes[-1] == "style":
+        return ORDERS[2]
+    if "sky" in attributes and attributes[-1] == "ground":
+        return ORDERS[1]
+    return ORDERS[0]

@@ -61,5 +61,14 @@ def write(folder, count, seed, held_out=False, style_weights=None, processes=2, 
 def opened(folder):
     """All pictures of a folder, (n, 3, size, size) bytes, and their scenes."""
     parts = [torch.load(path, weights_only=True) for path in sorted(pathlib.Path(folder).glob("[0-9]*.pt"))]
-    scenes = [Scene.from_dictionary(values) for part in parts for values in json.loads(part["scenes"])]
-    return torch.cat([part["pictures"] for part in parts]), scenes
+    return torch.cat([part["pictures"] for part in parts]), [scene for part in parts for scene in scenes_from(part)]
+
+
+def scenes_in(folder):
+    """The scenes alone."""
+    paths = sorted(pathlib.Path(folder).glob("[0-9]*.pt"))
+    return [scene for path in paths for scene in scenes_from(torch.load(path, weights_only=True, mmap=True))]
+
+
+def scenes_from(part):
+    return [Scene.from_dictionary(values) for values in json.loads(part["scenes"])]
