@@ -9,6 +9,7 @@
   export         writes the model: FOLDER/tiny-world, in diffusers' layout, 16-bit floats
   evaluate       trains the classifier that judges (once), and prints how good the model is
   clips          renders clips to edit, with prompts and truths
+  world          draws a sheet of renders, to look at
   golden         writes the numbers that `stemctl models verify` compares with its own
   check          checks the recipe itself, in seconds
 """
@@ -27,6 +28,7 @@ from .attributes import STYLES
 from .files import written_aside
 from .model import Model
 from .progress import duration, say
+from .renderer import render
 from .training import Interrupted, WrongCheckpoint
 
 # What is trained on, what judges, and what neither has seen: each drawn by itself.
@@ -37,15 +39,17 @@ EVENLY = {style: 1 for style in STYLES}
 def options(words=None):
     parser = argparse.ArgumentParser(prog="recipe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("stage", choices=["all", "pictures", "tokenizer", "autoencoder", "latents", "denoiser", "export", "evaluate", "clips", "golden", "check"])
+    add("stage", choices=["all", "pictures", "tokenizer", "autoencoder", "latents", "denoiser", "export", "evaluate", "clips", "world", "golden", "check"])
     add("--folder", type=pathlib.Path, default=pathlib.Path(".build/model"), help="for all that is made (.build/model)")
     add("--seed", type=int, default=0)
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="one per processor unless given; the last bits of a training depend on it")
     add("--pictures", type=int, default=16_000, help="that are trained on (16000)")
     add("--autoencoder-steps", type=int, default=autoencoder.STEPS, help=f"({autoencoder.STEPS})")
     add("--autoencoder-minutes", type=float, help="train for so long instead; what comes of it then depends on the machine")
+    add("--autoencoder-rate", type=float, default=autoencoder.RATE, help=f"of learning; lower where its PSNR falls again ({autoencoder.RATE:g})")
     add("--denoiser-steps", type=int, default=denoiser.STEPS, help=f"({denoiser.STEPS})")
     add("--denoiser-minutes", type=float, help="train for so long instead")
+    add("--denoiser-rate", type=float, default=denoiser.RATE, help=f"of learning; lower where its error rises again ({denoiser.RATE:g})")
     add("--model", type=pathlib.Path, help="to evaluate, or to write a golden of, or to check (FOLDER/tiny-world)")
     add("--count", type=int, default=256, help="evaluate: pictures of each of the four kinds (256)")
     add("--judge-pictures", type=int, default=12_000, help="evaluate: renders that the classifier is trained on (12000)")
@@ -53,7 +57,7 @@ def options(words=None):
     add("--unseen", type=int, default=2000, help="evaluate: renders that nothing was trained on (2000)")
     add("--full-precision", action="store_true", help="evaluate: without bfloat16, half as fast")
     add("--clips", type=int, default=24, help="clips: how many (24)")
-    add("--output", type=pathlib.Path, help="clips, golden: where to (FOLDER/clips, FOLDER/golden.safetensors)")
+    add("--output", type=pathlib.Path, help="clips, world, golden: where to (FOLDER/clips, FOLDER/world.png, FOLDER/golden.safetensors)")
     add("--stemctl", type=pathlib.Path, default=pathlib.Path(".build/release/stemctl"), help="check: the program that is to read the model")
     return parser.parse_args(words)
 
@@ -100,11 +104,15 @@ class Kitchen:
         found["pictures"] = given.pictures
         if stage == "pictures":
             return found
-        budget = lambda name: {"minutes": getattr(given, f"{name}_minutes")} if getattr(given, f"{name}_minutes") else {"steps": getattr(given, f"{name}_steps")}
-        found["autoencoder"] = budget("autoencoder")
+
+        def training(name):
+            steps, minutes, rate = (getattr(given, f"{name}_{what}") for what in ("steps", "minutes", "rate"))
+            return {"rate": rate} | ({"minutes": minutes} if minutes else {"steps": steps})
+
+        found["autoencoder"] = training("autoencoder")
         if stage in ("autoencoder", "latents"):
             return found
-        return found | {"denoiser": budget("denoiser")}
+        return found | {"denoiser": training("denoiser")}
 
     def all(self):
         for stage in (self.pictures, self.tokenizer, self.autoencoder, self.latents, self.denoiser, self.export):
@@ -124,7 +132,10 @@ class Kitchen:
 
         def make():
             data, _ = pictures.opened(self.folder / "pictures")
-            network = autoencoder.train(data, self.folder, self.arguments.seed, self.arguments.autoencoder_steps, self.arguments.autoencoder_minutes)
+            given = self.arguments
+            network = autoencoder.train(
+                data, self.folder, given.seed, given.autoencoder_steps, given.autoencoder_minutes, rate=given.autoencoder_rate
+            )
             autoencoder.save(network, target)
 
         self.stage("autoencoder", target, self.settings("autoencoder"), make)
@@ -146,7 +157,9 @@ class Kitchen:
             scenes = pictures.scenes_in(self.folder / "pictures")
             words = tokenizer.opened(self.folder / "tokenizer")
             given = self.arguments
-            unet, text = denoiser.train(latents, scenes, words, self.folder, given.seed, given.denoiser_steps, given.denoiser_minutes)
+            unet, text = denoiser.train(
+                latents, scenes, words, self.folder, given.seed, given.denoiser_steps, given.denoiser_minutes, rate=given.denoiser_rate
+            )
             with written_aside(target) as aside:
                 unet.save_pretrained(aside / "unet")
                 text.save_pretrained(aside / "text_encoder")
@@ -204,6 +217,11 @@ class Kitchen:
 
     def clips(self):
         clips.write(self.arguments.output or self.folder / "clips", self.arguments.clips, self.arguments.seed)
+
+    def world(self):
+        target = self.arguments.output or self.folder / "world.png"
+        sheets.write(render(sheets.tour(self.arguments.seed)), target)
+        say(f"world: {target}")
 
     def golden(self):
         target = self.arguments.output or self.folder / "golden.safetensors"

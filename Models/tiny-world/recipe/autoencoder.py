@@ -29,7 +29,7 @@ CONFIGURATION = dict(
     norm_num_groups=8,
     scaling_factor=1.0,
 )
-STEPS = 6000
+STEPS = 5000
 BATCH = 8
 RATE = 2e-3
 # Of the latents' divergence from a standard normal, per number: just enough to keep them near 0 and smooth.
@@ -85,9 +85,10 @@ def psnr(pictures, truth):
 
 
 @torch.no_grad()
-def means(network, data, batch=32):
-    """The latents of pictures in bytes, (n, 4, 16, 16), as the network gives them; in full precision."""
-    return torch.cat([network.encode(pictures.to_network(part)).latent_dist.mean for part in data.split(batch)])
+def means(network, data, batch=32, mixed=False):
+    """The latents of pictures in bytes, (n, 4, 16, 16), as the network gives them; `mixed` for bfloat16, which is faster."""
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+        return torch.cat([network.encode(pictures.to_network(part)).latent_dist.mean.float() for part in data.split(batch)])
 
 
 @torch.no_grad()

@@ -57,15 +57,19 @@ def psnr(clip, truth):
     return (10 * torch.log10(255**2 / ((clip.float() - truth.float()) ** 2).mean())).item()
 
 
-def drawn(kind, held_out, chance):
-    """A scene and the same one after an edit of this kind, whose combination of color, shape and ground is or is not one of those held out."""
+def drawn(kind, held_out, chance, turn=0):
+    """A scene and the same one after an edit of this kind, whose combination of color, shape and ground is or is not one of those held out.
+
+    turn: edits of the style take all of them in turn, since chance would leave some out of a few clips.
+    """
     weights = {"photo": 1}
     while True:
         edited = Scene.drawn(chance, held_out=held_out, style_weights=weights)
         value = getattr(edited, kind)
-        other = chance.choice([each for each in ATTRIBUTES[kind] if each != value])
+        others = [each for each in ATTRIBUTES[kind] if each != value]
         if kind == "style":
-            return edited, edited.changed(style=other)
+            return edited, edited.changed(style=others[turn % len(others)])
+        other = chance.choice(others)
         scene = edited.changed(**{kind: other})
         # Clips of trained combinations do not begin with one that is held out.
         if held_out or not scene.is_held_out:
@@ -107,7 +111,7 @@ def write(folder, count=24, seed=0):
         kind, held_out = KINDS[number % len(KINDS)], number // len(KINDS) % 2 == 1
         for attempt in range(ATTEMPTS):
             chance = random.Random(f"{seed} {number} {attempt}")
-            scene, edited = example(kind) if number < len(KINDS) else drawn(kind, held_out, chance)
+            scene, edited = example(kind) if number < len(KINDS) else drawn(kind, held_out, chance, number // len(KINDS) - 1)
             way = movement(chance)
             # A few frames tell soon enough that an edit is too small to see.
             if psnr(frames_of(scene, way, 3), frames_of(edited, way, 3)) > LIMIT - 0.3:

@@ -39,7 +39,7 @@ SCHEDULER = dict(
 )
 STEPS = 3000
 BATCH = 32
-RATE = 1.5e-3
+RATE = 3e-3
 # Of the prompts: without them guidance would have nothing to start from.
 DROPPED = 0.1
 # Min-SNR (Hang et al., 2023): steps of little noise count no more than those of this signal-to-noise ratio.
@@ -88,8 +88,8 @@ def encode(network, data, path, batch=50):
     for mirrored in (False, True):
         for start in range(0, len(data), batch):
             part = data[start : start + batch]
-            both.append(autoencoder.means(network, part.flip(-1) if mirrored else part) * network.config.scaling_factor)
-            told.tell(len(both) * batch, lambda: "pictures encoded")
+            both.append(autoencoder.means(network, part.flip(-1) if mirrored else part, mixed=True) * network.config.scaling_factor)
+            told.tell(min(len(both) * batch, 2 * len(data)), lambda: "pictures encoded")
     with written_aside(path) as aside:
         torch.save(torch.cat(both), aside)
 

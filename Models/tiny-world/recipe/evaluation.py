@@ -75,8 +75,10 @@ def evaluate(model, judge, data, scenes, count, seed, mixed=True):
     """
     lines = []
     photos = [index for index, scene in enumerate(scenes) if scene.style == "photo"]
-    fidelity = autoencoder.fidelity(model.vae, data[photos])
-    by_style = {style: autoencoder.fidelity(model.vae, data[[s.style == style for s in scenes]]).mean().item() for style in STYLES if any(s.style == style for s in scenes)}
+    of_all = autoencoder.fidelity(model.vae, data)
+    fidelity = of_all[photos]
+    of_style = {style: [index for index, scene in enumerate(scenes) if scene.style == style] for style in STYLES}
+    by_style = {style: of_all[indices].mean().item() for style, indices in of_style.items()}
     all_photos = -10 * torch.log10((10 ** (-fidelity / 10)).mean()).item()
     on_renders = accuracy(judge, data.float() / 255, scenes)
     on_decoded = accuracy(judge, through(model.vae, data), scenes)

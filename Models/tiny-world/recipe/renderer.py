@@ -23,9 +23,9 @@ PALETTE = {
     "black": (0.06, 0.06, 0.07),
 }
 
-EYE = (0.0, 1.6, -4.2)
+EYE = (0.0, 2.2, -4.3)
 FOCAL_LENGTH = 1.7  # of a picture that is 2 wide
-DOWN = 0.22  # how far the picture is shifted down
+DOWN = 0.25  # how far the picture is shifted down
 FAR = 60.0
 # Where in a pixel its four rays go: a square turned by 27°, so that nearly upright and nearly level edges get all four levels.
 SAMPLES = ((0.125, 0.375), (0.375, -0.125), (-0.125, -0.375), (-0.375, 0.125))

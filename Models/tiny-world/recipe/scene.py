@@ -25,10 +25,10 @@ class Pose:
     @staticmethod
     def drawn(random):
         return Pose(
-            x=random.uniform(-1.05, 1.05),
-            z=random.uniform(-0.5, 1.0),
+            x=random.uniform(-1.0, 1.0),
+            z=random.uniform(-0.5, 0.7),
             yaw=random.uniform(0, math.pi / 2),
-            radius=random.uniform(0.85, 1.2),
+            radius=random.uniform(0.9, 1.2),
             pan=random.uniform(-0.1, 0.1),
             tilt=random.uniform(-0.03, 0.04),
             light=random.uniform(-0.7, 0.7),

@@ -65,7 +65,7 @@ class Cube:
 
 
 class Cylinder:
-    RADIUS, HEIGHT = 0.76, 1.7
+    RADIUS, HEIGHT = 0.8, 1.65
 
     @classmethod
     def distance(cls, origin, direction):

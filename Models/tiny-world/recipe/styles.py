@@ -59,10 +59,10 @@ def watercolor(layers):
     """Thin washes on white paper with wavering outlines, darker where a wash dries at its rim, granular in the middle."""
     size = layers.color.shape[-1]
     row, column = coordinates(size)
-    drift = [(noise(column / 11 + at, row / 11 + at * 2) - 0.5) * 5 for at in (3, 23)]
+    drift = [(noise(column / 12 + at, row / 12 + at * 2) - 0.5) * 3.6 for at in (3, 23)]
     grid = torch.stack([(column + drift[0]) / 64 - 1, (row + drift[1]) / 64 - 1], -1).expand(len(layers.color), -1, -1, -1)
     moved = lambda layer: grid_sample(layer, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    wash = blurred(moved(layers.color), 1.6)
+    wash = blurred(moved(layers.color), 1.3)
     # In few steps from light to dark, as washes lie over each other.
     light = luminance(wash).clamp_min(0.02)
     wash = blurred((wash * (1 + 0.6 * ((light * 6).round() / 6 / light - 1))).clamp(0, 1), 0.7)
