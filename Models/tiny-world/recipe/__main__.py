@@ -206,7 +206,8 @@ class Kitchen:
             Model(self.model), judge, data, scenes, self.arguments.count, self.arguments.seed + 1000, mixed=not self.arguments.full_precision
         )
         times = {name: duration(entry["seconds"]) for name, entry in self.record.items()}
-        text = f"# {self.model}\n\n{text}\nTook {duration(time.monotonic() - began)}; the stages: {', '.join(f'{name} {value}' for name, value in times.items())}.\n"
+        took = f"Took {duration(time.monotonic() - began)}; the stages: {', '.join(f'{name} {value}' for name, value in times.items())}."
+        text = f"# {self.model}\n\n{text}\n{took}\n"
         with written_aside(self.folder / "evaluation.md") as aside:
             aside.write_text(text)
         sheets.write(made[:32], self.folder / "samples.png")

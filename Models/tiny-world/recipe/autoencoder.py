@@ -4,9 +4,6 @@ Trained for fidelity alone: differences of values, and of their steps from pixel
 smaller the batch the more steps fit into an hour, and a network as small as this wants steps.
 """
 
-import math
-import random
-
 import torch
 from diffusers import AutoencoderKL
 from torch.nn.functional import l1_loss, mse_loss
@@ -29,7 +26,7 @@ CONFIGURATION = dict(
     norm_num_groups=8,
     scaling_factor=1.0,
 )
-STEPS = 5000
+STEPS = 4500
 BATCH = 8
 RATE = 2e-3
 # Of the latents' divergence from a standard normal, per number: just enough to keep them near 0 and smooth.

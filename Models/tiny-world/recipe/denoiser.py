@@ -37,7 +37,7 @@ SCHEDULER = dict(
     steps_offset=1,
     prediction_type="epsilon",
 )
-STEPS = 3000
+STEPS = 2600
 BATCH = 32
 RATE = 3e-3
 # Of the prompts: without them guidance would have nothing to start from.
