@@ -1,10 +1,12 @@
 # stemd: `make demo` edits a clip, `make test` tests everything. Both install what they need on Debian 12 with Swift 6.
 
 # What stemd is built on; the README says what each is for.
-PACKAGES = gcc pkg-config libdnnl-dev libopenblas-openmp-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev \
-	libzmq3-dev libsystemd-dev libsqlite3-dev libssl-dev libseccomp-dev libutf8proc-dev
+PACKAGES = gcc pkg-config libdnnl-dev libopenblas-openmp-dev libavformat-dev libavcodec-dev libavutil-dev libswresample-dev libswscale-dev \
+	libzmq3-dev libsystemd-dev libsqlite3-dev libssl-dev libseccomp-dev libutf8proc-dev libopencv-video-dev libstdc++-12-dev
+# What the tests need besides: they make videos as others do.
+TEST_PACKAGES = ffmpeg
 # What the proofs need besides; pyzmq may also have come from elsewhere.
-PROOF_PACKAGES = python3 strace $(shell $(PYTHON) -c 'import zmq' 2>/dev/null || echo python3-zmq)
+PROOF_PACKAGES = python3 strace ffmpeg $(shell $(PYTHON) -c 'import zmq' 2>/dev/null || echo python3-zmq)
 PYTHON = python3
 
 # What `make bench` compares stemd with goes into this folder: 11 GB, most of it a model of full size.
@@ -16,6 +18,13 @@ BENCH_PACKAGES = python3 $(shell $(PYTHON) -c 'import ensurepip' 2>/dev/null || 
 # What `make test-reference` needs goes into this folder: PyTorch, and at most 13 GB of models of full size at a time.
 REFERENCE_FOLDER = .build/reference
 REFERENCE_PYTHON = $(REFERENCE_FOLDER)/venv/bin/python
+
+# What `make test-report` needs goes into this folder.
+REPORT_FOLDER = .build/report
+
+# What `make model` makes goes into this folder: 3 GB, most of it PyTorch and rendered pictures.
+MODEL_FOLDER = .build/model
+RECIPE = PYTHONPATH=Models/tiny-world $(MODEL_FOLDER)/venv/bin/python -B -m recipe
 
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # One configuration for programs and tests, so that neither builds the other's modules anew.
@@ -38,9 +47,10 @@ ZSH_COMPLETIONS = $(PREFIX)/share/zsh/site-functions
 
 # Programs that prove what the service promises; each also takes options: make chaos OPTIONS='--kills 500 --seed 7'
 # shared_weights also takes a model of full size, such as that of `make bench`: OPTIONS='--model $(BENCH_FOLDER)/model'
-PROOFS = chaos load latency hostile workers durability curve shared_weights
+PROOFS = chaos load latency hostile workers durability curve shared_weights corpus
 
-.PHONY: all build deps proof-deps demo test test-systemd proofs $(PROOFS) full-disk test-reference bench quality format clean programs install uninstall deb
+.PHONY: all build deps proof-deps demo test test-systemd proofs $(PROOFS) full-disk test-reference test-report bench quality model model-evaluate model-clips \
+	model-check format clean programs install uninstall deb
 
 all: build
 
@@ -87,22 +97,37 @@ demo: build
 	Scripts/demo .build/release
 
 test: deps
+	$(call install,$(TEST_PACKAGES))
 	swift build $(SWIFT_FLAGS) --build-tests
 	OMP_WAIT_POLICY=passive swift test $(SWIFT_FLAGS) --skip-build
 
-# Compares the tokenizer with transformers', and models of Stable Diffusion's full size, in every form that people have them in, with what
+# Compares the tokenizer with transformers', LoRAs with diffusers', and models of Stable Diffusion's full size, in every form that people have them in, with what
 # diffusers and PyTorch compute; the better part of an hour: make test-reference OPTIONS='--kinds sd1 --forms file-f16 --no-large'
 test-reference: deps $(REFERENCE_FOLDER)/venv/installed
 	swift build $(SWIFT_FLAGS) --build-tests
 	$(REFERENCE_PYTHON) Tests/References/tokenizer_reference.py $(REFERENCE_FOLDER)/prompts.jsonl
-	STEMD_TOKENIZER_REFERENCE=$(abspath $(REFERENCE_FOLDER))/prompts.jsonl \
-		swift test $(SWIFT_FLAGS) --skip-build --filter TokenizerReferenceTests
+	$(REFERENCE_PYTHON) Tests/References/lora_reference.py $(REFERENCE_FOLDER)/loras
+	STEMD_TOKENIZER_REFERENCE=$(abspath $(REFERENCE_FOLDER))/prompts.jsonl STEMD_LORA_REFERENCE=$(abspath $(REFERENCE_FOLDER))/loras \
+		swift test $(SWIFT_FLAGS) --skip-build --filter 'TokenizerReferenceTests|LoRAReferenceTests'
 	$(REFERENCE_PYTHON) Tests/References/variants_reference.py $(REFERENCE_FOLDER)/models $(OPTIONS)
 
 $(REFERENCE_FOLDER)/venv/installed: Tests/References/requirements.txt
 	$(call install,$(BENCH_PACKAGES))
 	$(PYTHON) -m venv $(REFERENCE_FOLDER)/venv
 	$(REFERENCE_FOLDER)/venv/bin/pip install --quiet '$(TORCH)' --requirement Tests/References/requirements.txt
+	touch $@
+
+# Opens reports of an edit and of a failed job in a headless Chromium, and looks at everything there.
+test-report: build $(REPORT_FOLDER)/venv/installed
+	$(call install,chromium)
+	Tests/Report/write_reports .build/release $(REPORT_FOLDER)
+	$(REPORT_FOLDER)/venv/bin/python Tests/Report/report_in_chromium.py --screenshots $(REPORT_FOLDER)/screenshots \
+		$(REPORT_FOLDER)/reports/*/report.html $(OPTIONS)
+
+$(REPORT_FOLDER)/venv/installed: Tests/Report/requirements.txt
+	$(call install,$(BENCH_PACKAGES))
+	$(PYTHON) -m venv $(REPORT_FOLDER)/venv
+	$(REPORT_FOLDER)/venv/bin/pip install --quiet --requirement Tests/Report/requirements.txt
 	touch $@
 
 # Installs the package on a Debian 12 that it boots in a container, and checks it there. Needs root; some minutes.
@@ -122,7 +147,7 @@ full-disk: build proof-deps
 proofs: build proof-deps
 	@broken=; \
 	for proof in "chaos --kills 30 --jobs 14" load "latency --pairs 10" "hostile --messages 20000" "workers --seconds 15" durability curve \
-		"shared_weights --starts 5"; do \
+		"shared_weights --starts 5" corpus; do \
 		set -- $$proof; proof=$$1; shift; \
 		$(PYTHON) Tests/Proofs/$$proof.py "$$@" || broken="$$broken $$proof"; \
 	done; \
@@ -145,6 +170,29 @@ $(BENCH_FOLDER)/venv/installed: Benchmarks/requirements.txt
 $(BENCH_FOLDER)/model/model_index.json: Benchmarks/write_model.py | $(BENCH_FOLDER)/venv/installed
 	rm -rf $(BENCH_FOLDER)/model
 	$(BENCH_FOLDER)/venv/bin/python Benchmarks/write_model.py $(BENCH_FOLDER)/model
+
+# Makes the model of Models/tiny-world from nothing: $(MODEL_FOLDER)/tiny-world. Less than two hours on two cores; the same command goes on
+# where it was interrupted: make model OPTIONS='--seed 1'
+model: $(MODEL_FOLDER)/venv/installed
+	$(RECIPE) all --folder $(MODEL_FOLDER) $(OPTIONS)
+
+# How good it is; another one with OPTIONS='--model Models/tiny-world'. Half an hour.
+model-evaluate: $(MODEL_FOLDER)/venv/installed
+	$(RECIPE) evaluate --folder $(MODEL_FOLDER) $(OPTIONS)
+
+# Clips to edit, with the truth: make model-clips OPTIONS='--clips 48 --output clips'
+model-clips: $(MODEL_FOLDER)/venv/installed
+	$(RECIPE) clips --folder $(MODEL_FOLDER) $(OPTIONS)
+
+# Checks the recipe itself: a minute.
+model-check: build $(MODEL_FOLDER)/venv/installed
+	$(RECIPE) check --folder $(MODEL_FOLDER) $(OPTIONS)
+
+$(MODEL_FOLDER)/venv/installed: Models/tiny-world/recipe/requirements.txt
+	$(call install,$(BENCH_PACKAGES))
+	$(PYTHON) -m venv $(MODEL_FOLDER)/venv
+	$(MODEL_FOLDER)/venv/bin/pip install --quiet '$(TORCH)' --requirement Models/tiny-world/recipe/requirements.txt
+	touch $@
 
 # Layout by `swift format` with its defaults.
 format:

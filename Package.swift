@@ -22,6 +22,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
   ],
   targets: [
@@ -44,26 +45,45 @@ let package = Package(
     .target(name: "CConfinement"),
     // The engine's innermost loops.
     .target(name: "CKernels", dependencies: ["COneDNN"]),
+    // What of OpenCV is linked, where it is installed.
+    system("COpenCV", package: "libopencv-video-dev"),
+    // Its optical flow in C, or the news that it is not there.
+    .target(
+      name: "COpticalFlow", dependencies: ["COpenCV"],
+      // Its headers include each other from here, and its pkg-config file would link all of it.
+      cxxSettings: [.unsafeFlags(["-isystem", "/usr/include/opencv4"])]),
     // The merges of CLIP's vocabulary.
     .target(name: "CCLIPMerges"),
 
     // What the project exists for; each imports only from above itself.
     .target(name: "EditSettings"),
     .target(
+      name: "EditReport",
+      dependencies: ["EditSettings", .product(name: "Mustache", package: "swift-mustache")],
+      resources: [
+        .embedInCode("Page/report.css"), .embedInCode("Page/report.js"),
+        .embedInCode("Page/report.mustache"),
+      ]),
+    .target(
       name: "Tensor",
       dependencies: ["CKernels", "CLinux", "COneDNN", "COpenBLAS", "COpenMP", "CCrypto"]),
     .target(
       name: "StableDiffusion", dependencies: ["CCLIPMerges", "CUTF8Proc", "Tensor", "Yams"]),
-    .target(name: "VideoEditing", dependencies: ["StableDiffusion", "Tensor", "EditSettings"]),
+    .target(
+      name: "VideoEditing",
+      dependencies: ["COpticalFlow", "StableDiffusion", "Tensor", "EditSettings"]),
     .target(name: "VideoFile", dependencies: ["CConfinement", "CLibAV", "CLinux", "CSeccomp"]),
     .target(
       name: "ClipEdit",
-      dependencies: ["VideoEditing", "VideoFile", "StableDiffusion", "Tensor", "EditSettings"]),
+      dependencies: [
+        "EditReport", "VideoEditing", "VideoFile", "StableDiffusion", "Tensor", "EditSettings",
+      ]),
     .target(name: "Journal", dependencies: ["CLinux", "CSystemd", logging]),
     .target(
       name: "JobQueue",
       dependencies: [
-        "CLinux", "EditSettings", .product(name: "GRDB", package: "GRDB.swift"), "Yams",
+        "CLinux", "EditReport", "EditSettings", .product(name: "GRDB", package: "GRDB.swift"),
+        "Yams",
       ]),
     .target(name: "ServiceConfiguration", dependencies: ["EditSettings", "JobQueue", "Yams"]),
     .target(
@@ -83,14 +103,17 @@ let package = Package(
     .executableTarget(
       name: "stem-worker",
       dependencies: [
-        "ClipEdit", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging", "Journal",
+        "ClipEdit", "EditReport", "StableDiffusion", "Tensor", "VideoFile", "JobQueue", "Messaging",
+        "Journal",
         "CLinux", argumentParser, logging,
       ]),
     .executableTarget(
       name: "stemctl",
       dependencies: [
-        "ClipEdit", "VideoEditing", "StableDiffusion", "Tensor", "VideoFile", "JobQueue",
-        "Messaging", "ServiceConfiguration", "Journal", argumentParser,
+        "ClipEdit", "EditReport", "EditSettings", "VideoEditing", "StableDiffusion", "Tensor",
+        "VideoFile",
+        "JobQueue", "Messaging", "ServiceConfiguration", "Journal", "CKernels", "COneDNN",
+        "CUTF8Proc", argumentParser,
       ]),
 
     // What `make bench` times.
@@ -109,6 +132,7 @@ let package = Package(
         "ClipEdit", "EditSettings", "StableDiffusion", "Tensor", "VideoEditing", "VideoFile",
         "stem-worker", "stemctl",
       ]),
+    .testTarget(name: "EditReportTests", dependencies: ["EditReport", "EditSettings"]),
     .testTarget(
       name: "VideoFileTests",
       dependencies: ["CLinux", "VideoFile", "stem-worker", "confinement-probe"]),
@@ -122,12 +146,18 @@ let package = Package(
         "JobQueue", "EditSettings", "CLinux", .product(name: "GRDB", package: "GRDB.swift"),
       ]),
     .testTarget(
-      name: "ServiceConfigurationTests", dependencies: ["ServiceConfiguration", "Yams"]),
+      name: "ServiceConfigurationTests",
+      dependencies: ["EditSettings", "ServiceConfiguration", "Yams"]),
     .testTarget(
       name: "MessagingTests",
       dependencies: [
         "Messaging", "Journal", "ServiceConfiguration", "stemd", "stem-worker", "stemctl",
         "echo-router", "last-words", logging,
+      ]),
+    .testTarget(
+      name: "StemctlTests",
+      dependencies: [
+        "EditSettings", "JobQueue", "Messaging", "stemctl", "stemd", "stem-worker",
       ]),
     // A program for the tests: a socket in a process that may die.
     .executableTarget(
@@ -142,5 +172,5 @@ let package = Package(
         "stem-worker", "stemctl", "confinement-probe",
       ]),
   ],
-  swiftLanguageModes: [.v6]
+  swiftLanguageModes: [.v6], cxxLanguageStandard: .cxx17
 )

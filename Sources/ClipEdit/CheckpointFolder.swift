@@ -33,7 +33,7 @@ struct CheckpointFolder {
     return try CheckpointManifest(data)
   }
 
-  /// Reads and checks all parts.
+  /// Checks all parts; their states are read when they are taken.
   /// - Throws: `CheckpointProblem`
   func states(of manifest: CheckpointManifest) throws -> EditStates {
     do {
@@ -41,7 +41,7 @@ struct CheckpointFolder {
       for part in manifest.parts {
         try states.add(
           SafetensorsFile(
-            reading: URL(fileURLWithPath: "\(path)/\(part.name)"), bytes: part.bytes,
+            checking: URL(fileURLWithPath: "\(path)/\(part.name)"), bytes: part.bytes,
             sha256: part.sha256))
       }
       return states
@@ -115,8 +115,10 @@ enum Folder {
   static func make(_ path: String) throws {
     var status = stat()
     if lstat(path, &status) != 0 {
-      let parent = (path as NSString).deletingLastPathComponent
-      if !parent.isEmpty, parent != path, stat(parent, &status) != 0 { try make(parent) }
+      let above = (path as NSString).deletingLastPathComponent
+      // Of a plain name, the folder that the program runs in.
+      let parent = above.isEmpty ? "." : above
+      if parent != path, stat(parent, &status) != 0 { try make(parent) }
       guard mkdir(path, 0o770) == 0 || errno == EEXIST else {
         throw DurableFileError("made", path)
       }

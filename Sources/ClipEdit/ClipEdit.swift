@@ -1,3 +1,4 @@
+import EditReport
 import EditSettings
 import Foundation
 import StableDiffusion
@@ -12,11 +13,20 @@ public struct ClipEdit {
   public struct Measurement: Sendable {
     /// Reconstruct the clip from its inversion; costs a third again of the time.
     public var reconstruction: Bool
+    /// With that, also tell the autoencoder's error from the inversion's, for which the clip's own
+    /// latents are decoded.
+    public var autoencoder: Bool
     /// The path of a clip that shows the perfect edit.
     public var truth: String?
+    /// Look at the features of the inversion; costs next to nothing.
+    public var features: Bool
 
-    public init(reconstruction: Bool = false, truth: String? = nil) {
-      (self.reconstruction, self.truth) = (reconstruction, truth)
+    public init(
+      reconstruction: Bool = false, autoencoder: Bool = true, truth: String? = nil,
+      features: Bool = true
+    ) {
+      (self.reconstruction, self.autoencoder) = (reconstruction, autoencoder)
+      (self.truth, self.features) = (truth, features)
     }
   }
 
@@ -24,19 +34,23 @@ public struct ClipEdit {
   private let settings: EditSettings
   private let video: VideoProcess
   private let scratchFolder: String
+  private let coding: VideoCoding
 
   /// - Parameters:
   ///   - scratchFolder: where there is room for the frames of the longest clip, and what its
   ///     inversion leaves.
   ///   - model: computes in its own precision, whatever the settings say;
   ///   `PrecisionSetting.resolved` says which they ask for.
-  /// - Throws: `ClipEditError` where the model cannot do what the settings ask for.
+  ///   - coding: of the edited video.
+  /// - Throws: `ClipEditError` where the model cannot do what the settings ask for, or this machine
+  ///   cannot write what the coding asks for.
   public init(
     model: StableDiffusionModel, settings: EditSettings, video: VideoProcess,
-    scratchFolder: String
+    scratchFolder: String, coding: VideoCoding = VideoCoding()
   ) throws {
     (self.model, self.settings, self.video) = (model, settings, video)
-    self.scratchFolder = scratchFolder
+    (self.scratchFolder, self.coding) = (scratchFolder, coding)
+    try coding.check()
     let multiple = model.autoencoder.scale
     if let size = settings.size, size.sides.contains(where: { $0 % multiple != 0 }) {
       throw ClipEditError(
@@ -50,6 +64,7 @@ public struct ClipEdit {
   ///   - output: the path of the edited mp4; it appears whole or not at all, in place of what was
   ///     there.
   ///   - limits: what the clip may take; a clip beyond them is refused.
+  ///   - presentation: what to put beside the edit for people to look at; nothing where it is `nil`.
   ///   - keeping: checkpoints to go on from and to leave, and earlier jobs' inversions. The result
   ///     has the same bits with them and without.
   ///   - note: told in a sentence what the person who sent the clip should know.
@@ -61,15 +76,16 @@ public struct ClipEdit {
   /// - Throws: `ClipEditError`, `VideoFileError`, and what `progress` throws.
   public func run(
     input: String, output: String, measuring measurement: Measurement = Measurement(),
-    limits: ClipLimits = ClipLimits(), keeping: EditKeeping = EditKeeping(),
-    note: (String) -> Void = { _ in }, wantsCheckpoint: () -> Bool = { false },
+    presentation: EditPresentation? = nil, limits: ClipLimits = ClipLimits(),
+    keeping: EditKeeping = EditKeeping(), note: (String) -> Void = { _ in },
+    wantsCheckpoint: () -> Bool = { false },
     checkpointed: (EditProgress) -> Void = { _ in }, progress: (EditProgress) throws -> Void
   ) throws -> EditFigures {
     try withoutActuallyEscaping(note) { note in
       try withoutActuallyEscaping(wantsCheckpoint) { wantsCheckpoint in
         try withoutActuallyEscaping(checkpointed) { checkpointed in
           try run(
-            input: input, output: output, measurement, limits,
+            input: input, output: output, measurement, presentation, limits,
             keeping: { fingerprint, seconds in
               keeping.isNothing
                 ? nil
@@ -84,33 +100,37 @@ public struct ClipEdit {
   }
 
   private func run(
-    input: String, output: String, _ measurement: Measurement, _ limits: ClipLimits,
+    input: String, output: String, _ measurement: Measurement, _ presentation: EditPresentation?,
+    _ limits: ClipLimits,
     keeping remembering: (() throws -> EditFingerprint, @escaping () -> [String: Double]) throws
       -> KeptWork?,
-    note: (String) -> Void, progress: (EditProgress) throws -> Void
+    note tell: (String) -> Void, progress: (EditProgress) throws -> Void
   ) throws -> EditFigures {
     Tensor.limitIdleMemory(of: limits.memoryBytes)
+    var notes: [String] = []
+    func note(_ sentence: String) {
+      notes.append(sentence)
+      tell(sentence)
+    }
     let clock = StageClock()
     func report(_ update: EditProgress) throws {
       clock.enter(update.stage)
       try progress(update)
     }
-    for (name, prompt) in [
-      ("prompt", settings.prompt), ("source_prompt", settings.sourcePrompt),
-      ("negative_prompt", settings.negativePrompt),
-    ] {
-      if let cut = model.tokenizer.cut(from: prompt) {
-        note(
-          "the \(name) has \(model.tokenizer.tokenCount(of: prompt)) tokens, of which this model reads the first \(model.tokenizer.capacity): it does not see '\(cut)' at the end"
-        )
-      }
-    }
+    model.notes(on: [
+      "prompt": settings.prompt, "source_prompt": settings.sourcePrompt,
+      "negative_prompt": settings.negativePrompt,
+    ]).forEach(note)
 
-    try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0))
+    try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0, share: 0))
     let clip = try decoded(input, limits)
     clip.warnings.forEach(note)
+    let written = try coding.options(for: clip, of: input, settings.outputSize)
+    model.note(onSize: FrameSize(width: clip.width, height: clip.height)).map(note)
     let truth = try measurement.truth.map { try self.clip(ofTruth: $0, like: clip) }
-    let edit = VideoEdit(model: model, settings: settings, measures: measurement.reconstruction)
+    let edit = VideoEdit(
+      model: model, settings: settings, reconstructs: measurement.reconstruction,
+      measures: measurement.reconstruction && measurement.autoencoder)
     let work = try remembering({
       try EditFingerprint(settings: settings, model: model, clip: clip)
     }) {
@@ -126,37 +146,94 @@ public struct ClipEdit {
       }
     }
     let edited = try FrameFile(folder: scratchFolder)
-    var measures = EditMeasures(clip, truth: truth)
+    // Where nothing but a reconstruction is asked for, that is the edit.
+    let reconstructed =
+      presentation != nil && edit.reconstructs && settings.method != .reconstruct
+      ? try FrameFile(folder: scratchFolder) : nil
+    let features =
+      measurement.features
+      ? try edit.featureMeasure(
+        of: clip.pictures, scratchFolder: scratchFolder,
+        followsMotion: EditMeasures.absenceOfMotion(clip.pictures) == nil) : nil
+    var measures = EditMeasures(
+      clip.pictures, truth: truth?.pictures, features: features)
     do {
       try edit.run(
-        clip.pictures, scratchFolder: scratchFolder, memory: work, progress: report
+        clip.pictures, scratchFolder: scratchFolder, memory: work, features: features,
+        progress: report
       ) { output, frames, pictures in
         try measures.add(output, frames, pictures)
-        guard output == .edited else { return }
-        guard pictures.isFinite else {
-          throw ClipEditError.notFinite(guidance: settings.guidance)
+        switch output {
+        case .autoencoded: break
+        case .reconstructed:
+          if let reconstructed { try pictures.pixels.withUnsafeBytes(reconstructed.append) }
+        case .edited:
+          guard pictures.isFinite else {
+            throw ClipEditError.notFinite(guidance: settings.guidance)
+          }
+          try pictures.pixels.withUnsafeBytes(edited.append)
         }
-        try pictures.pixels.withUnsafeBytes(edited.append)
       }
     } catch let error as DurableFileError {
       throw ClipEditError("what a long clip leaves for later steps: \(error)", mayPass: true)
     }
 
+    let editedClip = clip.with(edited)
     try report(
-      EditProgress(stage: .encode, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
+      EditProgress(
+        stage: .encode, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0, share: 1))
     try video.deliver(
-      StoredClip(width: clip.width, height: clip.height, timing: clip.timing, frames: edited),
-      to: output)
+      editedClip, to: output, options: written, note: note)
 
+    let frames = clip.frameCount
     try report(
-      EditProgress(stage: .measure, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0))
+      EditProgress(
+        stage: .measure, step: 0, steps: frames, frames: frames, secondsLeft: 0, share: 1))
+    try measures.compareEmbeddings(of: editedClip.pictures, by: model, settings) {
+      try report(
+        EditProgress(
+          stage: .measure, step: $0, steps: frames, frames: frames, secondsLeft: 0, share: 1))
+    }
     var figures = EditFigures(
       frames: clip.frameCount, size: FrameSize(width: clip.width, height: clip.height),
       frameRate: clip.timing.frameRate.value, precision: PrecisionSetting(model.precision))
     measures.put(into: &figures)
     figures.inversionReused = work?.inversionReused ?? false
+
+    if let presentation {
+      let clips = PresentedClips(
+        source: clip, reconstruction: reconstructed.map(clip.with), edit: editedClip, video,
+        scratchFolder: scratchFolder)
+      var page = EditReport(title: presentation.title, settings: settings)
+      page.notes = notes
+      page.origin = origin
+      do {
+        try presentation.deliver(page, clips, measures) { step, steps in
+          try report(
+            EditProgress(
+              stage: .present, step: step, steps: steps, frames: frames, secondsLeft: 0, share: 1))
+        } figures: {
+          figures.seconds = clock.seconds
+          return figures
+        }
+      } catch let error where error is VideoFileError || error is ClipEditError {
+        // The edit is there, and worth more than what tells of it.
+        tell("the report could not be made: \(error)")
+      }
+    }
     figures.seconds = clock.seconds
     return figures
+  }
+
+  /// What it was made with.
+  private var origin: [EditReport.Fact] {
+    [
+      EditReport.Fact("Program", "stemd \(ProgramVersion.text)"),
+      EditReport.Fact("Model's contents", "\(model.identity.prefix(16))"),
+      EditReport.Fact("Precision", model.precision.rawValue),
+      EditReport.Fact("Threads", "\(Parallel.threads)"),
+      EditReport.Fact("Computed by", ComputeIdentity.text),
+    ]
   }
 
   /// Refuses what is beyond the limits or this machine's memory, before the system kills the process
@@ -166,7 +243,7 @@ public struct ClipEdit {
     do {
       clip = try video.decode(
         path: input,
-        options: limits.narrowed(DecodingOptions(size: workingSize, frames: settings.frames)),
+        options: limits.narrowed(settings.decodingOptions(size: workingSize, settings.frames)),
         storedIn: scratchFolder, isCancelled: VideoProcess.goesOn)
     } catch let error as VideoFileError {
       throw limits.refusal(error) ?? error as any Error
@@ -198,8 +275,8 @@ public struct ClipEdit {
   private func clip(ofTruth path: String, like clip: StoredClip) throws -> StoredClip {
     let truth = try video.decode(
       path: path,
-      options: DecodingOptions(
-        size: .exactly(width: clip.width, height: clip.height), frames: clip.frameCount),
+      options: settings.decodingOptions(
+        size: .exactly(width: clip.width, height: clip.height), clip.frameCount),
       storedIn: scratchFolder, isCancelled: VideoProcess.goesOn)
     guard truth.frameCount == clip.frameCount else {
       throw ClipEditError(

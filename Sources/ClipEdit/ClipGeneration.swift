@@ -25,6 +25,7 @@ public struct ClipGeneration {
   /// - Parameters:
   ///   - scratchFolder: where there is room for the frames.
   ///   - output: the path of the mp4; it appears whole or not at all, in place of what was there.
+  ///   - note: told in a sentence what whoever asked for it should know.
   ///   - progress: told at every step; what it throws ends the generation.
   /// - Returns: the video's size.
   /// - Throws: `ModelError` and `ClipEditError` for what the model or this machine cannot do;
@@ -32,7 +33,7 @@ public struct ClipGeneration {
   @discardableResult
   public func run(
     with model: StableDiffusionModel, video: VideoProcess, scratchFolder: String, output: String,
-    progress: (VideoGeneration.Progress) throws -> Void
+    note: (String) -> Void = { _ in }, progress: (VideoGeneration.Progress) throws -> Void
   ) throws -> FrameSize {
     let size = size ?? FrameSize(width: model.nativeSize, height: model.nativeSize)
     let multiple = model.autoencoder.scale
@@ -50,6 +51,8 @@ public struct ClipGeneration {
     {
       throw refusal
     }
+    model.notes(on: ["prompt": prompt, "negative prompt": negativePrompt]).forEach(note)
+    model.note(onSize: size).map(note)
     let made = try FrameFile(folder: scratchFolder)
     try generation.run(
       prompt, without: negativePrompt, height: size.height, width: size.width, with: model,

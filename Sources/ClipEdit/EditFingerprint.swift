@@ -17,7 +17,8 @@ struct EditFingerprint {
       "frames": "\(clip.frameCount)", "size": "\(clip.width)x\(clip.height)",
       "model": model.identity, "precision": model.precision.rawValue,
     ]
-    let asked = settings.texts
+    // These decide nothing that is kept.
+    let asked = settings.texts.filter { !["reconstruction", "output_size"].contains($0.key) }
     edit = asked.merging(found) { $1 }
     var deciding = ["source_prompt", "inversion", "steps", "inversion_steps"]
     if settings.inversion == .stem {
@@ -29,7 +30,7 @@ struct EditFingerprint {
   /// A name for the inversion, down to its last bit.
   func inversionKey(threads: Int, compute: String) -> String {
     let hash = ContentHash()
-    hash.update("inversion 1")
+    hash.update("inversion 2")
     let all = inversion.merging(["threads": "\(threads)", "compute": compute]) { $1 }
     for (key, value) in all.sorted(by: { $0.key < $1.key }) {
       hash.update(key)

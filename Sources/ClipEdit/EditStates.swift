@@ -2,13 +2,15 @@ import Tensor
 import VideoEditing
 
 /// States of an edit, by series and step, and how they lie in files.
+///
+/// Those of a file stay in it until they are taken, so that a clip of any length takes no memory.
 struct EditStates {
   /// Series' names, steps from 0.
   private(set) var series: [String: [Int: EditState]] = [:]
 
   init() {}
 
-  /// Copies the states out of a file; each tensor is named `SERIES/STEP/NAME`.
+  /// Takes in the states of a file; each tensor is named `SERIES/STEP/NAME`.
   /// - Throws: `CheckpointProblem`, `WeightsError`.
   mutating func add(_ file: SafetensorsFile) throws {
     for name in file.names {
@@ -19,7 +21,7 @@ struct EditStates {
         throw CheckpointProblem("\(file.url.lastPathComponent) holds a tensor that is out of place")
       }
       series[String(parts[0]), default: [:]][step, default: [:]][String(parts[2])] =
-        try file.tensor(name).copied()
+        try file.tensor(name)
     }
   }
 
@@ -57,8 +59,12 @@ struct EditStates {
     self.series[series.name, default: [:]][step] = state
   }
 
+  /// The state in memory of its own, which is no longer among these.
   mutating func take(_ series: EditSeries, _ step: Int) -> EditState? {
-    self.series[series.name]?.removeValue(forKey: step)
+    self.series[series.name]?.removeValue(forKey: step)?.mapValues { tensor in
+      defer { tensor.releasePages() }
+      return tensor.copied()
+    }
   }
 
   /// The states of these series alone.

@@ -3,17 +3,21 @@ import Tensor
 import VideoFile
 
 extension VideoProcess {
-  /// Encodes a clip into an mp4, written aside, synced, renamed: whoever looks sees the old file or
+  /// Encodes a clip into an mp4 or a picture, written aside, synced, renamed: whoever looks sees the old file or
   /// the whole new one.
   ///
+  /// - Parameter note: told in a sentence what became of its sound, where it is not all there.
   /// - Throws: `ClipEditError`, `VideoFileError`.
-  func deliver(_ clip: some Movie, to output: String) throws {
+  func deliver(
+    _ clip: some Movie, to output: String, options: EncodingOptions = EncodingOptions(),
+    note: (String) -> Void = { _ in }
+  ) throws {
     let target = URL(fileURLWithPath: output)
     let aside = target.deletingLastPathComponent().appending(
       path: ".\(target.lastPathComponent).\(getpid()).part"
     ).path(percentEncoded: false)
     unlink(aside)
-    try encode(clip, to: aside, isCancelled: Self.goesOn)
+    try encode(clip, to: aside, options: options, isCancelled: Self.goesOn).forEach(note)
     func check(_ status: Int32) throws {
       guard status == 0 else {
         let code = errno

@@ -9,7 +9,7 @@ import VideoEditing
 /// place, and removing is one system call that disturbs nobody who reads. When a file was used last
 /// is its modification time.
 struct InversionCache {
-  /// A file that was read and found whole.
+  /// A file that was found whole.
   struct Entry {
     let path: String
     let content: DurableFile.Content
@@ -37,7 +37,7 @@ struct InversionCache {
         var states = EditStates()
         try states.add(
           SafetensorsFile(
-            reading: URL(fileURLWithPath: path), bytes: file.bytes, sha256: file.sha256))
+            checking: URL(fileURLWithPath: path), bytes: file.bytes, sha256: file.sha256))
         guard states.steps(of: .trajectory) == steps else {
           throw CheckpointProblem("it is not complete")
         }
@@ -99,8 +99,7 @@ struct InversionCache {
       let parts = name.dropLast(Self.suffix.count).split(separator: "-")
       var status = stat()
       guard parts.count == 2, parts[0].utf8.count == 32, parts[1].utf8.count == 64,
-        lstat("\(folder)/\(name)", &status) == 0, status.st_mode & S_IFMT == S_IFREG,
-        UInt64(status.st_size) <= ProcessInfo.processInfo.physicalMemory
+        lstat("\(folder)/\(name)", &status) == 0, status.st_mode & S_IFMT == S_IFREG
       else { return nil }
       return File(
         name: name, key: String(parts[0]), sha256: String(parts[1]), bytes: Int(status.st_size),

@@ -15,7 +15,7 @@ extension PrecisionSetting {
     }
   }
 
-  init(_ precision: Precision) {
+  public init(_ precision: Precision) {
     switch precision {
     case .full: self = .full
     case .mixed: self = .mixed

@@ -32,6 +32,19 @@ public struct EditFigures: Codable, Sendable, Equatable {
   public var changedUneditedPSNR: Double?
   /// The edit against the truth, over all other pixels.
   public var unchangedPSNR: Double?
+  /// Flicker: how far each edited frame is from the one before, moved as the source moves; the root
+  /// of the mean squared difference of 8-bit pixels, mean over the frames.
+  public var warpError: Double?
+  /// The source's own, which no edit has to fall below.
+  public var sourceWarpError: Double?
+  /// How well the features of the inversion agree from frame to frame, moved as the source moves:
+  /// mean cosine similarity over pixels, frames and time steps.
+  public var featureConsistency: Double?
+  /// Mean cosine similarity of consecutive edited frames' CLIP embeddings.
+  public var temCon: Double?
+  /// The share of edited frames whose CLIP embedding is nearer to the prompt than to the source
+  /// prompt.
+  public var frameAcc: Double?
 
   public init(
     frames: Int, size: FrameSize, frameRate: Double, precision: PrecisionSetting? = nil
@@ -68,6 +81,11 @@ public struct EditFigures: Codable, Sendable, Equatable {
     changedPSNR = try measured(.changedPSNR)
     changedUneditedPSNR = try measured(.changedUneditedPSNR)
     unchangedPSNR = try measured(.unchangedPSNR)
+    warpError = try measured(.warpError)
+    sourceWarpError = try measured(.sourceWarpError)
+    featureConsistency = try measured(.featureConsistency)
+    temCon = try measured(.temCon)
+    frameAcc = try measured(.frameAcc)
   }
 
   enum CodingKeys: String, CodingKey {
@@ -84,5 +102,10 @@ public struct EditFigures: Codable, Sendable, Equatable {
     case changedPSNR = "changed_psnr"
     case changedUneditedPSNR = "changed_unedited_psnr"
     case unchangedPSNR = "unchanged_psnr"
+    case warpError = "warp_error"
+    case sourceWarpError = "source_warp_error"
+    case featureConsistency = "feature_consistency"
+    case temCon = "tem_con"
+    case frameAcc = "frame_acc"
   }
 }

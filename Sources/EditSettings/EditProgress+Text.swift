@@ -1,4 +1,11 @@
 extension EditProgress {
+  /// `text` without the time left.
+  public var placeText: String {
+    var place = self
+    place.secondsLeft = nil
+    return place.text
+  }
+
   /// `invert 12/50 · 16 frames · 1 min 20 s left`, for people.
   public var text: String {
     var parts = [stage.rawValue.split(separator: "-").joined(separator: " ")]

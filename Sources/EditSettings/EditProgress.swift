@@ -6,7 +6,7 @@ public struct EditProgress: Codable, Sendable, Equatable {
     case encodeLatents = "encode-latents"
     case invert, reconstruct, edit
     case decodeLatents = "decode-latents"
-    case encode, measure
+    case encode, measure, present
   }
 
   public var stage: Stage
@@ -17,17 +17,23 @@ public struct EditProgress: Codable, Sendable, Equatable {
   public var frames: Int
   /// Estimated seconds until the whole edit is done; `nil` while nothing is known.
   public var secondsLeft: Double?
+  /// How much of the whole edit's work is done, 0 to 1; `nil` where it is not told.
+  public var share: Double?
 
-  public init(stage: Stage, step: Int, steps: Int, frames: Int, secondsLeft: Double? = nil) {
+  public init(
+    stage: Stage, step: Int, steps: Int, frames: Int, secondsLeft: Double? = nil,
+    share: Double? = nil
+  ) {
     self.stage = stage
     self.step = step
     self.steps = steps
     self.frames = frames
     self.secondsLeft = secondsLeft
+    self.share = share
   }
 
   enum CodingKeys: String, CodingKey {
-    case stage, step, steps, frames
+    case stage, step, steps, frames, share
     case secondsLeft = "seconds_left"
   }
 }

@@ -16,10 +16,16 @@ public struct EditSettings: Codable, Sendable, Equatable {
   public var inversionSteps: Int?
   /// Classifier-free guidance scale; 0 … 100.
   public var guidance: Double
-  /// Edit only this many frames from the clip's start; `nil` for all of them.
+  /// Edit only what is shown from this time on, in seconds from the clip's first frame.
+  public var start = 0.0
+  /// Edit only this many frames, from there; `nil` for all of them.
   public var frames: Int?
+  /// Edit only every so manyth frame, and show each until the next one.
+  public var every = 1
   /// The working size; `nil` for one that fits the model and keeps the clip's shape.
   public var size: WorkingSize?
+  /// The size of the edited video.
+  public var outputSize = OutputSize.working
   public var seed: UInt64
   /// STEM: how many bases summarise the video (m in the paper).
   public var bases: Int
@@ -38,6 +44,8 @@ public struct EditSettings: Codable, Sendable, Equatable {
   public var loras: [String: Double] = [:]
   /// `nil` for what the daemon's configuration says; without a daemon, for `auto`.
   public var precision: PrecisionSetting?
+  /// Whether a report also shows what the inversion kept of the clip.
+  public var reconstruction = true
 
   public init(
     prompt: String, sourcePrompt: String = "", negativePrompt: String = "",
@@ -62,6 +70,14 @@ public struct EditSettings: Codable, Sendable, Equatable {
     self.model = model
     self.precision = precision
   }
+}
+
+/// The size that an edited clip is written in.
+public enum OutputSize: String, Codable, Sendable, CaseIterable {
+  /// The one that it was edited at.
+  case working
+  /// The one at which the clip itself is shown; the edit is enlarged to it.
+  case source
 }
 
 /// How the clip is turned into noise.

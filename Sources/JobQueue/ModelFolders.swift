@@ -57,7 +57,7 @@ public struct ModelFolders: Sendable {
     guard let file else {
       throw MissingModel(
         description:
-          "there is no model '\(displayName(name))': neither the folder \(displayName(model)) nor the file \(displayName(model)).safetensors exists; put it there, or name another model"
+          "there is no model '\(displayName(name))': neither the folder \(displayName(model)) nor the file \(displayName(model)).safetensors exists; put it there, or name another model\(Self.suggestion(for: name, among: names))"
       )
     }
     return file
@@ -73,7 +73,7 @@ public struct ModelFolders: Sendable {
     else {
       throw MissingModel(
         description:
-          "there is no LoRA '\(displayName(name))': the file \(displayName(file)) does not exist; put it there, or name another"
+          "there is no LoRA '\(displayName(name))': the file \(displayName(file)) does not exist; put it there, or name another\(Self.suggestion(for: name, among: loraNames))"
       )
     }
     return file
@@ -97,6 +97,18 @@ public struct ModelFolders: Sendable {
       return ending.map { String(entry.dropLast($0.count + 1)) }
     }
     return Set(names).sorted()
+  }
+
+  /// The names of the LoRAs among the models, sorted.
+  public var loraNames: [String] {
+    let entries = try? FileManager.default.contentsOfDirectory(atPath: path + "/" + Self.lorasName)
+    return (entries ?? []).filter { Self.isName($0) && $0.hasSuffix(".safetensors") }.map {
+      String($0.dropLast(".safetensors".count))
+    }.sorted()
+  }
+
+  private static func suggestion(for name: String, among names: [String]) -> String {
+    nearestName(to: name, among: names).map { " (did you mean '\(displayName($0))'?)" } ?? ""
   }
 
   /// Of files that are models, or that people take for such.

@@ -28,6 +28,8 @@ public struct Configuration: Equatable, Sendable {
   public var metricsFile: String?
   /// Seconds from one writing of the metrics to the next.
   public var metricsInterval = 15.0
+  /// How edited videos are coded.
+  public var video = VideoCoding()
   public var limits = Limits()
 
   public struct Limits: Equatable, Sendable {

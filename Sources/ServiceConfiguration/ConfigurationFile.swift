@@ -68,11 +68,11 @@ struct ConfigurationFile {
     let known = ConfigurationKey.all.map(\.name)
     let own = (name as NSString).pathExtension
     // It may stand one level too high or too low.
-    if let misplaced = known.first(where: {
-      $0 == "limits." + name || !own.isEmpty && $0 == own
+    if let misplaced = ConfigurationKey.all.first(where: { key in
+      key.group.map { key.name == $0 + "." + name } ?? (!own.isEmpty && key.name == own)
     }) {
-      return misplaced.contains(".")
-        ? "it belongs below 'limits'" : "'\(misplaced)' stands at the beginning of its line"
+      return misplaced.group.map { "it belongs below '\($0)'" }
+        ?? "'\(misplaced.name)' stands at the beginning of its line"
     }
     if let nearest = nearestName(to: name, among: known + ConfigurationKey.groups) {
       return "did you mean '\(nearest)'?"

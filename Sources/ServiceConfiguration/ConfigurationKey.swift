@@ -101,6 +101,10 @@ extension ConfigurationKey {
       "limits.worker_memory", \.limits.workerMemory, .bytes(), absent: "what the machine has"),
     Self("limits.run_time", \.limits.runTime, .seconds(1...1e9), absent: "none"),
     Self("limits.stall_time", \.limits.stallTime, .seconds(1...86_400)),
+    Self("video.codec", \.video.codec, .choice),
+    Self(
+      "video.quality", \.video.quality, .whole(VideoCoding.qualities),
+      absent: "what is hard to tell from the edit"),
   ]
 
   public static func named(_ name: String) -> ConfigurationKey? { byName[name] }

@@ -41,6 +41,7 @@ public struct ConfigurationSources: Sendable {
     for dropIn in try dropIns(&resolved) { try read(dropIn, &resolved) }
     try applyEnvironment(to: &resolved)
     try applyOptions(to: &resolved)
+    try resolved.checkVideo()
     return resolved
   }
 

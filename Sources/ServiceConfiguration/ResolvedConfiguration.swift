@@ -30,6 +30,15 @@ public struct ResolvedConfiguration: Equatable, Sendable {
     origins[key.name] = origin
   }
 
+  /// - Throws: `ConfigurationError` where codec and quality do not fit each other.
+  func checkVideo() throws {
+    guard let refusal = values.video.refusal,
+      let key = ConfigurationKey.named("video.quality")
+    else { return }
+    throw ConfigurationError(
+      "\(origin(of: key)): 'video.quality' does not fit 'video.codec': \(refusal)")
+  }
+
   /// Takes a key's value and its origin from another configuration.
   mutating func adopt(_ key: ConfigurationKey, from other: ResolvedConfiguration) {
     key.copy(other.values, &values)

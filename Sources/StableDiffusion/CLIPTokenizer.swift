@@ -9,7 +9,9 @@ public struct CLIPTokenizer: Sendable {
 
   private let encoding: BytePairEncoding
   private let added: AddedTokens
-  private let start, end, padding: Int
+  private let start, padding: Int
+  /// The id after the last token.
+  let end: Int
 
   /// - Parameter longest: how many positions the text encoder has; the tokenizer's own limit
   ///   applies where it is lower.

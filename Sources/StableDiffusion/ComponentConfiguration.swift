@@ -79,6 +79,12 @@ public struct ComponentConfiguration: Sendable {
     return .init(text: text, isNormalized: isNormalized && !isSpecial)
   }
 
+  /// The values of an object; `nil` where there is none, or something else.
+  func object(_ key: String) -> ComponentConfiguration? {
+    guard case .object(let values)? = values[key] else { return nil }
+    return ComponentConfiguration(values.filter { $0.value != .null }, place: "\(place), '\(key)'")
+  }
+
   func texts(_ key: String) throws -> [String] {
     try value(key, "a list of texts", nil) { $0.list { $0.text } }
   }

@@ -59,14 +59,43 @@ public struct DiffusersFolder: ModelSource {
 
   public var layout: String { "a folder, as diffusers writes it" }
 
-  public func textEncoder() throws -> ModelComponent {
-    try component("text_encoder") { weights in
+  public func textEncoder() throws -> ModelComponent { try textEncoder(in: "text_encoder") }
+
+  private func textEncoder(in component: String) throws -> ModelComponent {
+    try self.component(component) { weights in
       // transformers' class wrote the prefix until version 5.
       guard weights.shape(of: "text_model.embeddings.token_embedding.weight") != nil else {
         return weights
       }
       return RenamedTensors(weights) { .init("text_model." + $0) }
     }
+  }
+
+  /// From the folders `image_encoder` and `feature_extractor`, where diffusers' pipelines save them,
+  /// and from a text encoder whose files hold `text_projection.weight`: that in
+  /// `text_encoder_with_projection`, or else the model's own. Nothing in the files says that texts
+  /// and pictures have one space but that they are equally wide in it.
+  public func similarity() throws -> CLIPSimilarity? {
+    guard has("image_encoder") else { return nil }
+    let preprocessing = folder.appending(path: "feature_extractor/preprocessor_config.json")
+    let pictures = try CLIPImageEncoder(
+      component("image_encoder") { weights in
+        RenamedTensors(weights) {
+          .init($0.hasPrefix("visual_projection.") ? $0 : "vision_model." + $0)
+        }
+      },
+      preprocessing: has("feature_extractor/preprocessor_config.json")
+        ? ComponentConfiguration(preprocessing) : nil)
+    let name = "text_projection.weight"
+    for component in ["text_encoder_with_projection", "text_encoder"] where has(component) {
+      let weights = try weights(of: component)
+      guard weights.shape(of: name)?.first == pictures.width else { continue }
+      return try CLIPSimilarity(
+        pictures: pictures,
+        texts: CLIPTextProjection(textEncoder(in: component), projection: weights.tensor(name)),
+        tokenizer: tokenizer)
+    }
+    return try CLIPSimilarity(pictures: pictures, tokenizer: tokenizer)
   }
 
   public func autoencoder() throws -> ModelComponent {
@@ -130,7 +159,7 @@ public struct DiffusersFolder: ModelSource {
 
   private func weights(of component: String) throws -> any TensorSource {
     try ComponentWeights.open(
-      component == "text_encoder" ? "model" : "diffusion_pytorch_model",
+      ["unet", "vae"].contains(component) ? "diffusion_pytorch_model" : "model",
       in: folder.appending(path: component))
   }
 }

@@ -23,6 +23,10 @@ public protocol ModelSource: Sendable {
   /// - Parameter longest: how many positions the text encoder has.
   func tokenizer(longest: Int) throws -> CLIPTokenizer
 
+  /// What compares pictures with each other and with texts; `nil` where the model comes without.
+  /// Nothing that an edit needs, so that it is no part of `identity` either.
+  func similarity() throws -> CLIPSimilarity?
+
   /// A hash that tells a model from every other, wherever its files lie: of all that is configured,
   /// and of a sample of the weights that reaches every tensor. Reading gigabytes of weights whole
   /// would take longer than many an edit.
@@ -38,6 +42,8 @@ public protocol ModelSource: Sendable {
 
 extension ModelSource {
   public func checkAllUsed() throws {}
+
+  public func similarity() throws -> CLIPSimilarity? { nil }
 }
 
 /// One network of a model.

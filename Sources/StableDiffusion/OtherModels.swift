@@ -1,10 +1,15 @@
+import Foundation
+
 /// Names of what is not a Stable Diffusion 1.x or 2.x model, so that a refusal can say what it is.
 enum OtherModels {
   static func refusal(of path: String, _ what: String) -> ModelError {
     if what == lora {
+      let isThere =
+        URL(fileURLWithPath: path).deletingLastPathComponent().lastPathComponent == "loras"
       return ModelError(
-        "\(path) is \(what), and none itself: put it into the folder 'loras' among the models, and name it with the key 'loras'"
-      )
+        "\(path) is \(what), and none itself: "
+          + (isThere ? "" : "put it into the folder 'loras' among the models, and ")
+          + "name it with the key 'loras'")
     }
     return ModelError(
       "\(path) is \(what), which is not supported; supported are whole models of Stable Diffusion 1.x and 2.x, also those that take instructions as InstructPix2Pix does"
@@ -86,8 +91,8 @@ enum OtherModels {
     (.part(".lora_mid."), "a LoCon with a middle part"),
     (.suffix(".dora_scale"), "a DoRA"), (.part(".lora_magnitude_vector"), "a DoRA"),
     (.suffix(".diff"), "a LoRA with whole differences"),
+    (.suffix(".lora_B.bias"), "a LoRA with biases"),
     (.prefix("base_model.model."), "a LoRA as peft saves it, its strength in another file"),
-    (.prefix("lora_te1_"), "a LoRA for Stable Diffusion XL"),
     (.prefix("lora_te2_"), "a LoRA for Stable Diffusion XL"),
     (.prefix("text_encoder_2."), "a LoRA for Stable Diffusion XL"),
     (.prefix("lora_unet_input_blocks_"), "a LoRA for Stable Diffusion XL"),

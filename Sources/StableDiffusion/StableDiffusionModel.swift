@@ -15,6 +15,7 @@ public struct StableDiffusionModel: Sendable {
   /// In what its UNet and autoencoder compute; the text encoder, which costs next to nothing, always
   /// in full precision.
   public let precision: Precision
+  private let source: any ModelSource
 
   /// - Parameters:
   ///   - precision: `.mixed` only where `Precision.isMixedSupported`.
@@ -26,7 +27,7 @@ public struct StableDiffusionModel: Sendable {
     _ source: any ModelSource, precision: Precision = .full,
     store: (_ component: String, Precision) throws -> (any PreparedWeightsStore)? = { _, _ in nil }
   ) throws {
-    self.precision = precision
+    (self.precision, self.source) = (precision, source)
     let path = source.path
     identity = try source.identity()
     // What can be wrong without the weights is, before these are prepared.
@@ -101,6 +102,11 @@ public struct StableDiffusionModel: Sendable {
 
   /// The text's hidden states as the UNet's context, (prompts, tokens, width).
   public func encode(_ prompts: [String]) -> Tensor { textEncoder(prompts.map(tokenizer.encode)) }
+
+  /// Opens what compares pictures with each other and with texts; `nil` where the model comes
+  /// without.
+  /// - Throws: `ModelError` or `WeightsError`, where it cannot be used.
+  public func similarity() throws -> CLIPSimilarity? { try source.similarity() }
 
   /// Whether its UNet sees a picture's latents beside the noisy ones, and its prompt says what to do
   /// with that picture, as InstructPix2Pix's does.

@@ -15,6 +15,10 @@ public final class UNet: Sendable {
     case .output: false
     }
   }
+  /// The transformer block whose self-attention comes last of all; `nil` where the path up has none.
+  public var lastSelfAttention: LayerSite? {
+    up.last { !$0.attentions.isEmpty }?.attentions.last?.blocks.last?.site
+  }
   /// The channels of its levels, from the widest in pixels.
   public var channels: [Int] { configuration.channels }
   /// The self-attention of each level, from the widest in pixels: how many layers there are, and how

@@ -1,8 +1,8 @@
 import Foundation
 
 /// How much memory this process can have: the machine's, or what its control groups leave it.
-enum AvailableMemory {
-  static let bytes = min(
+package enum AvailableMemory {
+  package static let bytes = min(
     Int(clamping: ProcessInfo.processInfo.physicalMemory),
     groupLimit(membership: "/proc/self/cgroup", groups: "/sys/fs/cgroup") ?? .max)
 
@@ -12,7 +12,7 @@ enum AvailableMemory {
   ///   - membership: the file that tells the process's group.
   ///   - groups: the folder of all groups.
   /// - Returns: in bytes; `nil` where there is no limit.
-  static func groupLimit(membership: String, groups: String) -> Int? {
+  package static func groupLimit(membership: String, groups: String) -> Int? {
     guard let lines = try? String(contentsOfFile: membership, encoding: .utf8),
       let line = lines.split(separator: "\n").first(where: { $0.hasPrefix("0::/") })
     else { return nil }

@@ -7,8 +7,8 @@ class FileContents: @unchecked Sendable {
 
   init(bytes: UnsafeRawPointer, count: Int) { (self.bytes, self.count) = (bytes, count) }
 
-  /// Gives the pages of some bytes back to the system where it can have them again: those of a file
-  /// in memory stay.
+  /// Gives the pages of some bytes back to the system where it can have them again: those of bytes in
+  /// memory stay.
   func forget(_ range: Range<Int>) {}
 }
 
@@ -27,15 +27,22 @@ class MappedPages: FileContents, @unchecked Sendable {
 
 /// A whole file, mapped.
 final class MappedFile: MappedPages, @unchecked Sendable {
-  init(_ url: URL) throws {
+  /// - Parameters:
+  ///   - followsLinks: whether the path may be a symbolic link.
+  ///   - size: the bytes that the file must have; `nil` for any number.
+  init(_ url: URL, followsLinks: Bool = true, bytes size: Int? = nil) throws {
     let path = url.path(percentEncoded: false)
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let guarded = followsLinks ? 0 : O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | guarded)
     guard descriptor >= 0 else {
       throw WeightsError("\(path) cannot be read: \(String(cString: strerror(errno)))")
     }
     defer { close(descriptor) }
     let count = try regularFileSize(descriptor, path)
     guard count > 0 else { throw WeightsError("\(path) is empty") }
+    if let size, count != size {
+      throw WeightsError("\(path) has \(count) bytes where \(size) are expected")
+    }
     guard let mapping = mmap(nil, count, PROT_READ, MAP_SHARED, descriptor, 0),
       mapping != MAP_FAILED
     else {
@@ -43,40 +50,19 @@ final class MappedFile: MappedPages, @unchecked Sendable {
     }
     super.init(bytes: UnsafeRawPointer(mapping), count: count)
   }
-}
 
-/// A file read into memory.
-final class ReadFile: FileContents, @unchecked Sendable {
-  /// - Parameter size: the bytes that the file must have.
-  init(_ url: URL, bytes size: Int) throws {
-    let path = url.path(percentEncoded: false)
-    let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-      throw WeightsError("\(path) cannot be read: \(String(cString: strerror(errno)))")
+  /// The SHA-256 of all bytes, in hexadecimal digits; however many there are, they do not stay in
+  /// memory.
+  func contentHash() -> String {
+    let hash = ContentHash()
+    let piece = 1 << 20
+    for start in stride(from: 0, to: count, by: piece) {
+      let range = start..<min(start + piece, count)
+      hash.update(UnsafeRawBufferPointer(start: bytes + start, count: range.count))
+      forget(range)
     }
-    defer { close(descriptor) }
-    let found = try regularFileSize(descriptor, path)
-    guard found == size, size > 0 else {
-      throw WeightsError("\(path) has \(found) bytes where \(size) are expected")
-    }
-    guard let memory = aligned_alloc(64, (size + 63) / 64 * 64) else {
-      throw WeightsError("\(path) does not fit into memory with its \(size) bytes")
-    }
-    var count = 0
-    while count < size {
-      let got = read(descriptor, memory + count, size - count)
-      if got < 0, errno == EINTR { continue }
-      guard got > 0 else {
-        let reason = got == 0 ? "it ends early" : String(cString: strerror(errno))
-        free(memory)
-        throw WeightsError("\(path) cannot be read: \(reason)")
-      }
-      count += got
-    }
-    super.init(bytes: UnsafeRawPointer(memory), count: size)
+    return hash.finish()
   }
-
-  deinit { free(UnsafeMutableRawPointer(mutating: bytes)) }
 }
 
 private func regularFileSize(_ descriptor: Int32, _ path: String) throws -> Int {

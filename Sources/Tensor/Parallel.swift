@@ -54,7 +54,7 @@ public enum Parallel {
 
   /// Calls `body` once for each of at most `threads` even parts of `0 ..< count`; a part has at
   /// least `atLeast` elements, so that small loops stay on one thread.
-  static func ranges(of count: Int, atLeast least: Int = 1, _ body: (Range<Int>) -> Void) {
+  public static func ranges(of count: Int, atLeast least: Int = 1, _ body: (Range<Int>) -> Void) {
     parts(of: count, atLeast: least) { _, range in body(range) }
   }
 

@@ -2,7 +2,7 @@ import CKernels
 import Foundation
 
 /// A file of named tensors in the safetensors format, mapped read-only: every process that opens it
-/// shares one copy in memory. A file that is not to be trusted to stay as it is can be read instead.
+/// shares one copy in memory.
 ///
 /// The format: eight bytes with the header's length (little-endian), a JSON header, the data. The
 /// header maps each name to `dtype`, `shape` and `data_offsets`; `__metadata__` holds free text.
@@ -18,16 +18,16 @@ public final class SafetensorsFile: @unchecked Sendable {
   /// - Throws: `WeightsError`, where the file cannot be read or is not what the format asks for.
   public convenience init(_ url: URL) throws { try self.init(url, MappedFile(url)) }
 
-  /// Reads the whole file into memory, so that nothing that happens to it later matters. A symbolic
-  /// link, a FIFO or anything else that is no regular file is refused.
+  /// Checks the whole file before anything is read from it; what it holds comes into memory when it
+  /// is read. A symbolic link, a FIFO or anything else that is no regular file is refused.
   ///
   /// - Parameters:
-  ///   - bytes, sha256: what the file must have, the checksum in hexadecimal digits.
+  ///   - bytes, sha256: what the file must have, the checksum in hexadecimal digits. Whoever changes
+  ///     it later changes what is read.
   /// - Throws: `WeightsError`, also where it has not.
-  public convenience init(reading url: URL, bytes: Int, sha256: String) throws {
-    let file = try ReadFile(url, bytes: bytes)
-    let found = ContentHash.of(UnsafeRawBufferPointer(start: file.bytes, count: file.count))
-    guard found == sha256 else {
+  public convenience init(checking url: URL, bytes: Int, sha256: String) throws {
+    let file = try MappedFile(url, followsLinks: false, bytes: bytes)
+    guard file.contentHash() == sha256 else {
       throw WeightsError("\(url.path(percentEncoded: false)) does not have the checksum it should")
     }
     try self.init(url, file)

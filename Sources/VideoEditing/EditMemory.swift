@@ -20,8 +20,10 @@ public struct EditSeries: Hashable, Sendable {
 
   /// The clip's latents, not yet scaled; a portion of its frames each.
   public static let latents = EditSeries("latents", needs: .every)
-  /// The latents after each step of the inversion.
+  /// The latents at each noise level of the inversion.
   public static let trajectory = EditSeries("trajectory", needs: .every)
+  /// The latents after a step of the inversion between two levels.
+  public static let betweenLevels = EditSeries("between-levels", needs: .newest)
   /// The latents after a step of sampling the source prompt.
   public static let reconstruction = EditSeries("reconstruction", needs: .newest)
   /// The latents after a step of the edit.

@@ -56,6 +56,7 @@ final class EditPlan {
     let elapsed = (ContinuousClock.now - start) / .seconds(1)
     return EditProgress(
       stage: stage, step: step, steps: parts[position].steps, frames: frames,
-      secondsLeft: done > recalled ? elapsed * (total - done) / (done - recalled) : nil)
+      secondsLeft: done > recalled ? elapsed * (total - done) / (done - recalled) : nil,
+      share: total > 0 ? done / total : nil)
   }
 }

@@ -14,28 +14,41 @@ struct EditWalk {
   }
 
   /// At the end of a step: what it leaves is kept before anybody hears of it.
+  ///
+  /// - Parameter beside: what else is known of the step, by other names than `only`.
   func pass(
-    _ stage: EditProgress.Stage, _ step: Int, _ state: Tensor, _ series: EditSeries, _ index: Int
+    _ stage: EditProgress.Stage, _ step: Int, _ state: Tensor, _ series: EditSeries, _ index: Int,
+    beside: EditState = [:]
   ) throws {
     let place = plan.progress(stage, step)
-    memory?.keep([Self.only: state], series, index, at: place)
+    memory?.keep(beside.merging([Self.only: state]) { $1 }, series, index, at: place)
     try progress(place)
   }
 
   /// The first of at most `limit` states, as far as they are known and have the shape.
-  func recalled(_ series: EditSeries, shape: [Int], limit: Int) -> [Tensor] {
+  ///
+  /// - Parameter keep: takes each, with what was kept beside it, before the next one comes into
+  ///   memory.
+  func recalled(
+    _ series: EditSeries, shape: [Int], limit: Int,
+    keep: (_ index: Int, Tensor, _ beside: EditState) throws -> Tensor
+  ) rethrows -> [Tensor] {
     var states: [Tensor] = []
-    while states.count < limit, let state = recalled(series, states.count, shape: shape) {
-      states.append(state)
+    while states.count < limit,
+      let whole = recalledWhole(series, states.count, shape: shape), let state = whole[Self.only]
+    {
+      states.append(try keep(states.count, state, whole.filter { $0.key != Self.only }))
     }
     return states
   }
 
-  /// Where a series of which only the newest state matters goes on.
+  /// Where a series of which only the newest state matters goes on: after more than `least` and at
+  /// most `limit` steps.
   func resumption(
-    _ series: EditSeries, of stage: EditProgress.Stage, shape: [Int], limit: Int
+    _ series: EditSeries, of stage: EditProgress.Stage, shape: [Int], after least: Int = 0,
+    limit: Int
   ) -> Resumption? {
-    guard let steps = memory?.steps(of: series), steps <= limit,
+    guard let steps = memory?.steps(of: series), steps > least, steps <= limit,
       let state = recalled(series, steps - 1, shape: shape)
     else { return nil }
     plan.recall(stage, steps)
@@ -70,9 +83,13 @@ struct EditWalk {
   private static let only = "state"
 
   private func recalled(_ series: EditSeries, _ index: Int, shape: [Int]) -> Tensor? {
+    recalledWhole(series, index, shape: shape)?[Self.only]
+  }
+
+  private func recalledWhole(_ series: EditSeries, _ index: Int, shape: [Int]) -> EditState? {
     guard let memory, (0..<memory.steps(of: series)).contains(index),
-      let state = memory.recall(series, index)?[Self.only], state.shape == shape
+      let whole = memory.recall(series, index), whole[Self.only]?.shape == shape
     else { return nil }
-    return state
+    return whole
   }
 }

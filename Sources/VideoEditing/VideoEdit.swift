@@ -8,18 +8,25 @@ public struct VideoEdit {
   let settings: EditSettings
   let readsInversion: Bool
   private let editor: (any Editor)?
-  private let reconstructs, measures: Bool
+  /// Whether a reconstruction of the clip comes out besides the edit, or as it.
+  public let reconstructs: Bool
+  private let measures: Bool
   /// Numbers of a trajectory that stay in memory; a longer one goes to the scratch folder.
   var mostInMemory = 1 << 22
 
-  /// - Parameter measures: also sample the source prompt from the inverted noise, and decode the
-  ///   clip's own latents, to measure what the inversion and the autoencoder kept; where the clip
-  ///   is inverted.
-  public init(model: StableDiffusionModel, settings: EditSettings, measures: Bool = false) {
+  /// - Parameters:
+  ///   - reconstructs: also sample the source prompt from the inverted noise, which shows what the
+  ///     inversion kept; where the clip is inverted.
+  ///   - measures: the same, and also decode the clip's own latents, which tells the autoencoder's
+  ///     error from the inversion's.
+  public init(
+    model: StableDiffusionModel, settings: EditSettings, reconstructs: Bool = false,
+    measures: Bool = false
+  ) {
     (self.model, self.settings, editor) = (model, settings, settings.editor(for: model))
     readsInversion = editor?.readsInversion ?? true
     self.measures = measures && readsInversion
-    reconstructs = self.measures || editor == nil
+    self.reconstructs = (reconstructs || measures) && readsInversion || editor == nil
   }
 
   /// What comes out, some frames at a time: first all of the reconstruction, where there is one.
@@ -39,13 +46,14 @@ public struct VideoEdit {
   ///     one it is kept in memory.
   ///   - memory: keeps what the steps leave, and knows what an earlier run of the same edit left;
   ///     the result has the same bits with it and without.
+  ///   - features: looks at those of the inversion, where there is one.
   ///   - progress: told at every step; what it throws ends the edit.
   ///   - deliver: takes pictures, (frames, height, width, 3) in [-1, 1], in the frames' order.
   /// - Throws: `ModelError` where the settings ask for what the model cannot do, `DurableFileError`
   ///   where the scratch folder is full, and what the closures throw.
   public func run(
     _ source: Pictures, scratchFolder: String? = nil, memory: (any EditMemory)? = nil,
-    progress: (EditProgress) throws -> Void,
+    features: FeatureMeasure? = nil, progress: (EditProgress) throws -> Void,
     deliver: (Output, _ frames: Range<Int>, Tensor) throws -> Void
   ) throws {
     try withoutActuallyEscaping(progress) { progress in
@@ -71,8 +79,8 @@ public struct VideoEdit {
       let inverted =
         readsInversion
         ? try inverted(
-          start, context: prompts.source.context, by: processor, inversionSteps, scratchFolder, walk
-        )
+          start, context: prompts.source.context, by: processor, inversionSteps, scratchFolder,
+          features, walk)
         : (trajectory: Trajectory(timesteps: [], latents: [], clean: start), reconstructed: nil)
       let edited = try editor.map {
         try latents(
@@ -100,6 +108,11 @@ public struct VideoEdit {
   /// - Throws: `ModelError` where the settings ask for what the model cannot do.
   public static func check(_ settings: EditSettings, for model: StableDiffusionModel) throws {
     guard model.takesInstructions else {
+      if settings.options.imageGuidance != nil {
+        throw ModelError(
+          "'image_guidance' is for models that take instructions, as InstructPix2Pix does, and this one does not: leave it away, or choose another model"
+        )
+      }
       _ = try Inversion(model).stepCounts(
         steps: settings.steps, inversionSteps: settings.inversionSteps)
       try settings.editor(for: model)?.check(
@@ -168,7 +181,7 @@ public struct VideoEdit {
   /// - Parameter inversionSteps: steps to each level of the trajectory.
   private func inverted(
     _ start: Tensor, context: Tensor, by processor: any ClipProcessor, _ inversionSteps: [Int],
-    _ scratchFolder: String?, _ walk: EditWalk
+    _ scratchFolder: String?, _ features: FeatureMeasure?, _ walk: EditWalk
   ) throws -> (trajectory: Trajectory, reconstructed: Tensor?) {
     let inversion = Inversion(model)
     let scratch = try scratchFolder.flatMap { folder in
@@ -176,19 +189,30 @@ public struct VideoEdit {
     }
     func kept(_ latents: Tensor) throws -> Tensor { try scratch?.keep(latents) ?? latents }
 
-    let passed = try walk.recalled(.trajectory, shape: start.shape, limit: settings.steps).map(kept)
-    walk.plan.recall(.invert, inversionSteps[passed.count])
-    try walk.enter(.invert, at: inversionSteps[passed.count])
+    let levels = Array(try model.scheduler.timesteps(settings.steps).reversed())
+    let passed = try walk.recalled(.trajectory, shape: start.shape, limit: settings.steps) {
+      level, latents, beside in
+      features?.recall(beside, levels[level])
+      return try kept(latents)
+    }
+    let levelSteps = inversionSteps[passed.count]
+    let between = walk.resumption(
+      .betweenLevels, of: .invert, shape: start.shape,
+      after: levelSteps, limit: inversionSteps[min(passed.count + 1, settings.steps)] - 1)
+    let done = between?.steps ?? levelSteps
+    if between == nil { walk.plan.recall(.invert, done) }
+    try walk.enter(.invert, at: done)
     let trajectory = try inversion.invert(
       start, context: context, steps: settings.steps, inversionSteps: settings.inversionSteps,
-      processor: processor, passed: passed
+      processor: tapped(processor, features), passed: passed, resuming: between
     ) { step, latents, level in
       guard let level else {
-        try walk.enter(.invert, at: step)
+        try walk.pass(.invert, step, latents, .betweenLevels, step - 1)
         return latents
       }
       let latents = try kept(latents)
-      try walk.pass(.invert, step, latents, .trajectory, level)
+      try walk.pass(
+        .invert, step, latents, .trajectory, level, beside: features?.state(levels[level]) ?? [:])
       return latents
     }
     guard reconstructs else { return (trajectory, nil) }
@@ -202,5 +226,30 @@ public struct VideoEdit {
       try walk.pass(.reconstruct, step, latents, .reconstruction, step - 1)
     }
     return (trajectory, sampled)
+  }
+
+  /// What looks at the features of a clip's inversion when it is handed to `run`; `nil` where the
+  /// method reads none.
+  ///
+  /// - Parameters:
+  ///   - source: the clip.
+  ///   - scratchFolder: as of `run`.
+  ///   - followsMotion: as of `FeatureMeasure`.
+  /// - Throws: `ModelError`, as `run`.
+  public func featureMeasure(
+    of source: Pictures, scratchFolder: String? = nil, followsMotion: Bool = true
+  ) throws -> FeatureMeasure? {
+    guard readsInversion, model.unet.lastSelfAttention != nil else { return nil }
+    return FeatureMeasure(
+      source, timesteps: try model.scheduler.timesteps(settings.steps).reversed(),
+      scratchFolder: scratchFolder, followsMotion: followsMotion)
+  }
+
+  /// The processor, with somebody who looks at the features where they are asked for.
+  private func tapped(_ processor: any ClipProcessor, _ features: FeatureMeasure?)
+    -> any ClipProcessor
+  {
+    guard let features, let site = model.unet.lastSelfAttention else { return processor }
+    return FeatureTap(processor, at: site, watch: features.add)
   }
 }

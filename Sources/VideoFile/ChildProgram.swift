@@ -15,8 +15,8 @@ final class ChildProgram {
   enum Wiring {
     /// 0 is this file, 1 the frame socket.
     case reads(descriptor: Int32)
-    /// 0 is the frame socket, 1 this file.
-    case writes(descriptor: Int32)
+    /// 0 is the frame socket, 1 this file, 3 the file whose sound goes with it, if there is one.
+    case writes(descriptor: Int32, sound: Int32?)
   }
 
   let pid: pid_t
@@ -57,14 +57,14 @@ final class ChildProgram {
     let childEnds = [sockets[1], pipes[1]]
     defer { for end in childEnds { close(end) } }
 
-    let input: Int32
-    let output: Int32
-    switch wiring {
-    case .reads(let descriptor): (input, output) = (descriptor, sockets[1])
-    case .writes(let descriptor): (input, output) = (sockets[1], descriptor)
-    }
+    let descriptors =
+      switch wiring {
+      case .reads(let descriptor): [descriptor, sockets[1], pipes[1]]
+      case .writes(let descriptor, let sound):
+        [sockets[1], descriptor, pipes[1]] + (sound.map { [$0] } ?? [])
+      }
     do {
-      pid = try Self.spawn(program, arguments, input: input, output: output, messages: pipes[1])
+      pid = try Self.spawn(program, arguments, descriptors)
     } catch {
       close(frames)
       close(messages)
@@ -152,7 +152,12 @@ final class ChildProgram {
     drainMessages()
   }
 
-  /// What the child wrote to its standard error, on one line.
+  /// What the child wrote to its standard error, by lines.
+  var lines: [String] {
+    String(decoding: text, as: UTF8.self).split(separator: "\n").map { printable($0) }
+  }
+
+  /// The same on one line.
   var lastWords: String {
     printable(String(decoding: text, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
   }
@@ -213,15 +218,17 @@ final class ChildProgram {
 
   // MARK: Starting
 
+  /// - Parameter descriptors: what the child has as 0, 1, 2 and so on.
   private static func spawn(
-    _ program: String, _ arguments: [String], input: Int32, output: Int32, messages: Int32
+    _ program: String, _ arguments: [String], _ descriptors: [Int32]
   ) throws -> pid_t {
-    // The child's own 0, 1 and 2 must not be overwritten before they are copied, should the parent
-    // have been started without some.
+    // The child's own must not be overwritten before they are copied, should the parent have been
+    // started without some.
+    let count = Int32(descriptors.count)
     var copies: [Int32] = []
     defer { for copy in copies { close(copy) } }
-    for descriptor in [input, output, messages] {
-      let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
+    for descriptor in descriptors {
+      let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, count)
       guard copy >= 0 else { throw shortage(errno) }
       copies.append(copy)
     }
@@ -231,7 +238,7 @@ final class ChildProgram {
     for (target, copy) in copies.enumerated() {
       posix_spawn_file_actions_adddup2(&actions, copy, Int32(target))
     }
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+    posix_spawn_file_actions_addclosefrom_np(&actions, count)
 
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)

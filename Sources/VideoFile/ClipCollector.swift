@@ -11,6 +11,16 @@ struct FrameArray: FrameStore {
   mutating func append(_ bytes: UnsafeRawBufferPointer) throws { pixels.append(contentsOf: bytes) }
 }
 
+/// A clip that has arrived whole.
+struct CollectedClip<Store: FrameStore> {
+  let width, height: Int
+  let timing: VideoTiming
+  let colors: ColorTags
+  let source: ClipSource
+  let warnings: [String]
+  let store: Store
+}
+
 /// Gathers frames into a clip, and holds whoever sends them to the options: it may be a
 /// process that a hostile file has taken over.
 struct ClipCollector<Store: FrameStore>: FrameSink {
@@ -23,25 +33,27 @@ struct ClipCollector<Store: FrameStore>: FrameSink {
   init(options: DecodingOptions, store: Store) { (self.options, self.store) = (options, store) }
 
   /// - Throws: where no complete clip has arrived.
-  consuming func clip() throws -> (
-    header: ClipHeader, timing: VideoTiming, warnings: [String], store: Store
-  ) {
+  consuming func clip() throws -> CollectedClip<Store> {
     guard let header, let trailer, !pts.isEmpty else {
       throw VideoFailure(.crashed, "was not decoded to its end")
     }
-    return (
-      header,
-      VideoTiming(
+    var source = header.source
+    source.isCutAfter = trailer.isCutAfter
+    return CollectedClip(
+      width: header.width, height: header.height,
+      timing: VideoTiming(
         timeBase: header.timeBase, frameRate: header.frameRate, pts: pts,
-        lastFrameDuration: trailer.lastFrameDuration), trailer.warnings, store
-    )
+        lastFrameDuration: trailer.lastFrameDuration), colors: header.colors, source: source,
+      warnings: trailer.warnings, store: store)
   }
 
   mutating func begin(_ header: ClipHeader) throws {
     let sides = 1...DecodingOptions.longestSide
     guard self.header == nil, sides.contains(header.width), sides.contains(header.height),
       matchesRequest(header),
-      header.timeBase.isPositive, header.frameRate.isPositive
+      header.timeBase.isPositive, header.frameRate.isPositive,
+      sides.contains(header.source.width), sides.contains(header.source.height),
+      abs(header.source.start) < Double(1 << 53) / 1e6
     else { throw Self.nonsense("a header that was not asked for") }
     self.header = header
   }

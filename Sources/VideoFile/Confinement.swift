@@ -2,7 +2,7 @@ import CLinux
 import Foundation
 
 /// What a process gives up before it looks at a stranger's bytes: all of this machine but its
-/// memory, its processor time and descriptors 0, 1 and 2.
+/// memory, its processor time and its first descriptors.
 ///
 /// Each layer holds by itself: limits, Landlock, and the filter of system calls.
 struct Confinement {
@@ -11,8 +11,10 @@ struct Confinement {
   var parent: pid_t
   /// Descriptor 1 is a file, rather than a socket.
   var writesFile: Bool
+  /// How many descriptors it needs, from 0 on.
+  var descriptors: UInt32
 
-  /// To be called by the child, once, when 0, 1 and 2 are all it needs, and all it has to load is
+  /// To be called by the child, once, when these are all it needs, and all it has to load is
   /// loaded.
   /// - Throws: `VideoFailure` where the system refuses; going on without would be a promise broken.
   ///   Landlock alone is not in every kernel (`Landlock.shortcoming`).
@@ -29,7 +31,9 @@ struct Confinement {
       signal(fault, SIG_DFL)
     }
     try require("never to gain privileges") { try check(stem_prctl_set_no_new_privileges()) }
-    try require("to close what it does not need") { try check(close_range(3, UInt32.max, 0)) }
+    try require("to close what it does not need") {
+      try check(close_range(descriptors, UInt32.max, 0))
+    }
     try require("to open no file (Landlock)") { try Landlock.enter() }
 
     let seconds = UInt(max(1, limits.processorSeconds))
@@ -39,9 +43,9 @@ struct Confinement {
     let fileBytes = writesFile ? UInt(max(0, limits.fileBytes)) : 0
     try limit(stem_RLIMIT_FSIZE, fileBytes, "a limit on file size")
     try limit(stem_RLIMIT_CORE, 0, "not to dump core")
-    // 0, 1 and 2 are open already: nothing further can be, unless whoever took the process over
-    // closes one of them first.
-    try limit(stem_RLIMIT_NOFILE, 3, "never to open a file")
+    // They are open already: nothing further can be, unless whoever took the process over closes
+    // one of them first.
+    try limit(stem_RLIMIT_NOFILE, UInt(descriptors), "never to open a file")
 
     try require("to the system calls of a decoder (seccomp)") {
       try SystemCallFilter(writesFile: writesFile).enter(

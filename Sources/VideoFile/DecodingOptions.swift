@@ -15,7 +15,11 @@ public struct DecodingOptions: Sendable, Codable, Equatable {
   }
 
   public var size: Size
-  /// Only this many frames from the start; `nil` for all.
+  /// Frames that are shown before this time, in seconds from the file's first frame, are left out.
+  public var start: Double
+  /// Of the frames from there on, only every `every`th is read; each is shown until the next one.
+  public var every: Int
+  /// Only this many frames, of those; `nil` for all.
   public var frames: Int?
   /// A clip of more frames is refused, unless `frames` asks for no more than that.
   public var maximumFrames: Int
@@ -25,10 +29,12 @@ public struct DecodingOptions: Sendable, Codable, Equatable {
   public var maximumBytes: Int
 
   public init(
-    size: Size, frames: Int? = nil, maximumFrames: Int = 100_000, maximumPixels: Int = 64_000_000,
-    maximumBytes: Int = 8 << 30
+    size: Size, start: Double = 0, every: Int = 1, frames: Int? = nil,
+    maximumFrames: Int = 100_000, maximumPixels: Int = 64_000_000, maximumBytes: Int = 8 << 30
   ) {
     self.size = size
+    self.start = start
+    self.every = every
     self.frames = frames
     self.maximumFrames = maximumFrames
     self.maximumPixels = maximumPixels
@@ -39,6 +45,31 @@ public struct DecodingOptions: Sendable, Codable, Equatable {
 extension DecodingOptions {
   /// The longest side that is ever scaled to, in pixels.
   static let longestSide = 16_384
+
+  /// - Throws: `VideoFailure` where no frames can be chosen so.
+  func checkChoice() throws {
+    if let frames, frames < 1 {
+      throw VideoFailure(.input, "cannot be read: \(frames) frames were asked for, take 1 or more")
+    }
+    guard (1...1_000_000).contains(every) else {
+      throw VideoFailure(
+        .input, "cannot be read: every \(every)th frame was asked for, take every 1st or more")
+    }
+    guard (0...1e9).contains(start) else {
+      throw VideoFailure(.input, "cannot be read from \(start) s on, take 0 or more")
+    }
+  }
+
+  /// The size at which a picture is shown: with square pixels, of which there are no fewer than
+  /// there were.
+  static func shownSize(width: Int, height: Int, pixelAspect: Double) -> (width: Int, height: Int) {
+    func side(_ length: Double) -> Int {
+      min(max(1, Int(length.rounded())), Self.longestSide)
+    }
+    return pixelAspect >= 1
+      ? (side(Double(width) * pixelAspect), side(Double(height)))
+      : (side(Double(width)), side(Double(height) / pixelAspect))
+  }
 
   /// The width and height to deliver for a source of the given size; `pixelAspect` is a source
   /// pixel's width over its height. All of them upright, after rotation.

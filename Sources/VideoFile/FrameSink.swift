@@ -18,6 +18,10 @@ struct ClipHeader: Equatable {
   var frameRate: Rational
   /// A guess, for reserving memory; 0 for unknown.
   var expectedFrames: Int
+  /// What the file says that its colours are; what is sent is RGB in them.
+  var colors = ColorTags.unspecified
+  /// Without `isCutAfter`, which the trailer has.
+  var source: ClipSource
 
   var bytesPerFrame: Int { width * height * 3 }
 }
@@ -26,5 +30,7 @@ struct ClipHeader: Equatable {
 struct ClipTrailer: Equatable {
   var frameCount: Int
   var lastFrameDuration: Int64
+  /// Whether the file may go on.
+  var isCutAfter = false
   var warnings: [String]
 }

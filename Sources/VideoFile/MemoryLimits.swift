@@ -3,14 +3,20 @@ import Foundation
 
 extension VideoProcess.Limits {
   /// Libraries, and what containers and decoders need besides pictures. Half of it is mapped code.
-  private static let base = 1 << 30
+  private static let base = 5 << 28
   /// Six pictures of four colours in 16 bit: more than a decoder keeps of the greatest ones; of
   /// small ones, of which it keeps more, the base holds as many as there may be.
   private static let decoderBytesPerPixel = 48
   /// Scaled, turned upright.
   private static let outputBytesPerPixel = 8
-  /// x264 looks half a hundred pictures ahead; 56 to 71 bytes were measured.
-  private static let encoderBytesPerPixel = 128
+  /// x264 looks half a hundred pictures ahead; 56 to 71 bytes were measured. The others keep more
+  /// of each.
+  private static func encoderBytesPerPixel(_ format: EncodingOptions.Format) -> Int {
+    switch format {
+    case .h264, .png, .jpeg: 128
+    case .hevc, .av1, .vp9: 256
+    }
+  }
 
   /// No more memory than pictures take that these options let through.
   func narrowed(toDecode options: DecodingOptions) -> Self {
@@ -26,8 +32,12 @@ extension VideoProcess.Limits {
         + Self.clamped(output) * Self.outputBytesPerPixel)
   }
 
-  func narrowed(toEncode clip: some Movie) -> Self {
-    with(bytes: Self.clamped(clip.width * clip.height) * Self.encoderBytesPerPixel)
+  func narrowed(toEncode clip: some Movie, as options: EncodingOptions) -> Self {
+    let size = options.outputSize(width: clip.width, height: clip.height)
+    let scaled = Self.clamped(clip.width * clip.height) * Self.outputBytesPerPixel
+    return with(
+      bytes: scaled
+        + Self.clamped(size.width * size.height) * Self.encoderBytesPerPixel(options.format))
   }
 
   private func with(bytes: Int) -> Self {

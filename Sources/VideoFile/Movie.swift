@@ -4,6 +4,8 @@ public protocol Movie {
   var width: Int { get }
   var height: Int { get }
   var timing: VideoTiming { get }
+  /// What the colours of the file are that the RGB was decoded from, and is to be coded in again.
+  var colors: ColorTags { get }
   /// What a person should know about how the clip was read, a sentence each: that the file ends
   /// early, for example.
   var warnings: [String] { get }
@@ -20,6 +22,7 @@ public protocol Movie {
 extension Movie {
   public var frameCount: Int { timing.pts.count }
   public var bytesPerFrame: Int { width * height * 3 }
+  public var colors: ColorTags { .unspecified }
 
   /// Sends the whole clip.
   /// - Parameter timing: in place of the clip's own.
@@ -27,7 +30,8 @@ extension Movie {
     try sink.begin(
       ClipHeader(
         width: width, height: height, timeBase: timing.timeBase, frameRate: timing.frameRate,
-        expectedFrames: frameCount))
+        expectedFrames: frameCount, colors: colors,
+        source: ClipSource(width: width, height: height)))
     for index in 0..<frameCount {
       try withFrames(index..<index + 1) { try sink.append(pts: timing.pts[index], pixels: $0) }
     }

@@ -6,15 +6,26 @@ public struct StoredClip: Movie, Sendable {
   public let width: Int
   public let height: Int
   public var timing: VideoTiming
+  public let colors: ColorTags
+  /// What it is of the file that it was decoded from.
+  public let source: ClipSource
   public let warnings: [String]
   private let frames: FrameFile
 
   /// - Parameter frames: as many as `timing` has, of that size.
   public init(
-    width: Int, height: Int, timing: VideoTiming, frames: FrameFile, warnings: [String] = []
+    width: Int, height: Int, timing: VideoTiming, frames: FrameFile,
+    colors: ColorTags = .unspecified, source: ClipSource? = nil, warnings: [String] = []
   ) {
     (self.width, self.height, self.timing) = (width, height, timing)
-    (self.frames, self.warnings) = (frames, warnings)
+    (self.frames, self.colors, self.warnings) = (frames, colors, warnings)
+    self.source = source ?? ClipSource(width: width, height: height)
+  }
+
+  init(_ clip: CollectedClip<FrameFile>) {
+    self.init(
+      width: clip.width, height: clip.height, timing: clip.timing, frames: clip.store,
+      colors: clip.colors, source: clip.source, warnings: clip.warnings)
   }
 
   public var byteCount: Int { frames.byteCount }

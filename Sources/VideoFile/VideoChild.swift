@@ -3,11 +3,16 @@ import Foundation
 /// The child's side of `VideoProcess`.
 ///
 /// Descriptor 0 is the video file (decoding) or the frames (encoding), 1 the frames or the file to
-/// write, 2 takes a sentence that says what went wrong, without its subject, the file's name. The
-/// exit status says of what kind it is.
+/// write, 2 takes a sentence that says what went wrong, without its subject, the file's name, and 3
+/// is the file whose sound is to be written, if there is one. The exit status says of what kind it
+/// is; where nothing went wrong, the sentences after `notePrefix` are what a person should know.
 public enum VideoChild {
   static let decodeCommand = "decode-video"
   static let encodeCommand = "encode-video"
+
+  static let soundDescriptor: Int32 = 3
+  /// Tells what the child says of the clip from what a library says.
+  static let notePrefix = "note: "
 
   /// First arguments that are for `run`.
   public static let commands = [decodeCommand, encodeCommand]
@@ -16,8 +21,11 @@ public enum VideoChild {
   /// `commands`. Call it as the first thing in the process: it gives up whatever the job does not
   /// need.
   public static func run(arguments: [String]) -> Int32 {
-    run(arguments: arguments) { options in
-      if let options { try decode(options) } else { try encode() }
+    run(arguments: arguments) { request in
+      switch request.job {
+      case .decode(let options): try decode(options)
+      case .encode(let options): try encode(options)
+      }
     }
   }
 
@@ -27,8 +35,7 @@ public enum VideoChild {
     run(arguments: arguments) { _ in try attempt() }
   }
 
-  /// - Parameter job: gets the options of a decoder, `nil` as an encoder.
-  private static func run(arguments: [String], _ job: (DecodingOptions?) throws -> Void) -> Int32 {
+  private static func run(arguments: [String], _ perform: (Request) throws -> Void) -> Int32 {
     do {
       guard arguments.count == 2,
         let request = try? JSONDecoder().decode(Request.self, from: Data(arguments[1].utf8))
@@ -38,13 +45,15 @@ public enum VideoChild {
           "was not touched: \(commands.joined(separator: " and ")) are for stemd's own use, and take one argument"
         )
       }
-      let encodes = request.options == nil
-      guard arguments[0] == (encodes ? encodeCommand : decodeCommand) else {
+      guard arguments[0] == request.job.command else {
         throw VideoFailure(
           .crashed, "was not touched: \(arguments[0]) does not go with these options")
       }
-      try Confinement(limits: request.limits, parent: request.parent, writesFile: encodes).enter()
-      try job(request.options)
+      try Confinement(
+        limits: request.limits, parent: request.parent, writesFile: request.job.writesFile,
+        descriptors: request.job.readsSound ? 4 : 3
+      ).enter()
+      try perform(request)
       return 0
     } catch let failure as VideoFailure {
       say(failure.problem)
@@ -60,11 +69,31 @@ public enum VideoChild {
     /// The parent's process identifier.
     var parent: Int32
     var limits: VideoProcess.Limits
-    /// For decoding only.
-    var options: DecodingOptions?
+    var job: Job
 
     func argument() throws -> String {
       String(decoding: try JSONEncoder().encode(self), as: UTF8.self)
+    }
+  }
+
+  enum Job: Codable {
+    case decode(DecodingOptions)
+    case encode(EncodingOptions)
+
+    var command: String { writesFile ? encodeCommand : decodeCommand }
+
+    var writesFile: Bool {
+      switch self {
+      case .decode: false
+      case .encode: true
+      }
+    }
+
+    var readsSound: Bool {
+      switch self {
+      case .decode: false
+      case .encode(let options): options.sound != nil
+      }
     }
   }
 
@@ -83,14 +112,24 @@ public enum VideoChild {
 
   private static func decode(_ options: DecodingOptions) throws {
     var writer = FrameStreamWriter { try writeAll($0, to: STDOUT_FILENO) }
-    try VideoDecoder.decode(descriptor: STDIN_FILENO, options: options, into: &writer)
+    try VideoDecoder.decode(
+      descriptor: STDIN_FILENO, options: options, into: &writer, life: SignOfLife { say("\n") })
   }
 
-  private static func encode() throws {
+  private static func encode(_ options: EncodingOptions) throws {
     try LibAVLog.listening {
-      var writer = try MovieWriter(descriptor: STDOUT_FILENO)
+      let frames = FrameStreamReader { try readAll($0, from: STDIN_FILENO) }
       do {
-        try FrameStreamReader { try readAll($0, from: STDIN_FILENO) }.copy(to: &writer)
+        if options.format.isStill {
+          var writer = try PictureWriter(descriptor: STDOUT_FILENO, options: options)
+          try frames.copy(to: &writer)
+        } else {
+          var writer = try MovieWriter(
+            descriptor: STDOUT_FILENO, options: options,
+            sound: options.sound == nil ? nil : soundDescriptor, life: SignOfLife { say("\n") })
+          try frames.copy(to: &writer)
+          for warning in writer.warnings { say(notePrefix + warning + "\n") }
+        }
       } catch is FrameStreamReader.Incomplete {
         throw VideoFailure(.crashed, "was not written: its frames ended early")
       }

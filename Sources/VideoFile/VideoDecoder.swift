@@ -10,10 +10,10 @@ enum VideoDecoder {
   /// Frames are scaled by libswscale's bicubic filter and turned upright. Colours follow the matrix
   /// and range with which the file is tagged; untagged ones are taken for BT.709 where the picture
   /// is at least 1280 wide or higher than 576, else for BT.601, limited range (as players do). The
-  /// transfer function and primaries stay as they are (no tone mapping), interlaced frames are not
-  /// separated. Presentation times are the file's, shifted to start at 0, with missing ones filled
-  /// in by the frame rate; they increase. The same file and options give the same pixels on the
-  /// same kind of processor.
+  /// transfer function and primaries stay as they are, but for high dynamic range; for that, for
+  /// interlaced frames and for transparent ones see `UprightPictures`. Presentation times are the
+  /// file's, shifted to start at 0, with missing ones filled in by the frame rate; they increase.
+  /// The same file and options give the same pixels on the same kind of processor.
   /// - Parameter name: the file's name, for messages only.
   /// - Throws: `VideoFileError`.
   static func decode(descriptor: Int32, name: String, options: DecodingOptions) throws
@@ -22,20 +22,24 @@ enum VideoDecoder {
     try naming(name) {
       var collector = ClipCollector(options: options, store: FrameArray())
       try decode(descriptor: descriptor, options: options, into: &collector)
-      let clip = try collector.clip()
-      return VideoClip(
-        width: clip.header.width, height: clip.header.height, timing: clip.timing,
-        pixels: clip.store.pixels, warnings: clip.warnings)
+      return VideoClip(try collector.clip())
     }
   }
 
   /// - Throws: `VideoFailure`, and what `sink` throws.
-  static func decode(descriptor: Int32, options: DecodingOptions, into sink: inout some FrameSink)
-    throws
-  {
+  static func decode(
+    descriptor: Int32, options: DecodingOptions, into sink: inout some FrameSink,
+    life: SignOfLife = SignOfLife()
+  ) throws {
     try LibAVLog.listening {
-      let decoding = try Decoding(descriptor: descriptor, options: options)
-      try decoding.run(into: &sink)
+      do {
+        try Decoding(descriptor: descriptor, options: options, seeks: true, life: life)
+          .run(into: &sink)
+      } catch is Decoding.CannotSeek {
+        // Nothing has gone to the sink yet.
+        try Decoding(descriptor: descriptor, options: options, seeks: false, life: life)
+          .run(into: &sink)
+      }
     }
   }
 }
@@ -43,140 +47,76 @@ enum VideoDecoder {
 /// One decoding, from the open file to the last frame.
 private final class Decoding {
   private let options: DecodingOptions
-  private let input: DescriptorStream
-  private var container: UnsafeMutablePointer<AVFormatContext>?
+  private let life: SignOfLife
+  private let file: InputContainer
+  private let stream: UnsafeMutablePointer<AVStream>
   private var decoder: UnsafeMutablePointer<AVCodecContext>?
-  private var packet = av_packet_alloc()
-  private var frame = av_frame_alloc()
-  private var stream: UnsafeMutablePointer<AVStream>
+  private var packet: UnsafeMutablePointer<AVPacket>?
+  private var frame: UnsafeMutablePointer<AVFrame>?
 
-  private let converter = PictureConverter(flags: Int32(SWS_BICUBIC))
-  private var scaled: Picture?
-  /// Not an array, which ends the process where there is no memory for it.
-  private var upright = UnsafeMutableRawBufferPointer(start: nil, count: 0)
   private var times: FrameTimes
-  private var outputSize: (width: Int, height: Int)?
-  private var frameCount = 0
-  private var lastFrameDuration: Int64 = 0
+  private var choice: ChosenFrames
+  private var pictures: UprightPictures?
+  /// The file's first frame's time, as the file has it.
+  private var firstClaimed: Int64?
+  /// When the clip's first frame is shown, in ticks from the file's first.
+  private var clipStart: Int64 = 0
+  private var lastChosen: Int64 = 0
+  /// When the last frame that was read is shown, and when its end is.
+  private var lastSeen: Int64 = 0
+  private var end: Int64 = 0
+  private var isDone = false
   /// Why part of the file could not be used; the first reason.
   private var damage: String?
+  /// Packets that were read in a row from the beginning; `nil` after a jump.
+  private var packetCount: Int32? = 0
 
-  init(descriptor: Int32, options: DecodingOptions) throws {
-    self.options = options
-    if let frames = options.frames, frames < 1 {
-      throw VideoFailure(.input, "cannot be read: \(frames) frames were asked for, take 1 or more")
-    }
-    let size = lseek(descriptor, 0, SEEK_END)
-    guard size >= 0 else {
-      throw VideoFailure(.resources, "cannot be read: \(String(cString: strerror(errno)))")
-    }
-    guard size > 0 else { throw VideoFailure(.input, "is empty") }
-    input = try DescriptorStream(descriptor: descriptor, writable: false)
+  /// How far before the start to look for a frame to go on from, in seconds, the nearest first.
+  private var margins: [Double]
+  /// Whether the next frame must come before the start.
+  private var isLanding = false
 
-    let container = try Self.openContainer(input)
-    self.container = container
-    do {
-      stream = try Self.videoStream(of: container, options: options)
-      decoder = try Self.openDecoder(for: stream, options: options)
-    } catch {
-      // `deinit` does not run for an object whose properties are not all set.
-      avformat_close_input(&self.container)
-      av_packet_free(&packet)
-      av_frame_free(&frame)
-      throw error
-    }
+  /// The file has to be read from its beginning.
+  struct CannotSeek: Error {}
+
+  init(descriptor: Int32, options: DecodingOptions, seeks: Bool, life: SignOfLife) throws {
+    (self.options, self.life) = (options, life)
+    try options.checkChoice()
+    file = try InputContainer(descriptor: descriptor)
+    stream = try Self.videoStream(of: file, options: options)
     times = FrameTimes(
       timeBase: Rational(stream.pointee.time_base),
-      frameRate: Self.frameRate(of: stream, in: container))
+      frameRate: Self.frameRate(of: stream, in: file.context))
+    choice = ChosenFrames(start: options.start, every: options.every, count: options.frames)
+    // Farther than a day, `FrameTimes` takes for a clock that was set.
+    let isWorthIt = (5...80_000).contains(options.start)
+    margins = seeks && isWorthIt && file.isSeekable ? [2, 10, 60] : []
+    (packet, frame) = (av_packet_alloc(), av_frame_alloc())
+    decoder = try Self.openDecoder(for: stream, options: options)
   }
 
   deinit {
-    free(upright.baseAddress)
     av_packet_free(&packet)
     av_frame_free(&frame)
     avcodec_free_context(&decoder)
-    avformat_close_input(&container)
   }
 
   // MARK: Opening
 
-  private static func openContainer(_ input: DescriptorStream) throws -> UnsafeMutablePointer<
-    AVFormatContext
-  > {
-    // Probed here rather than by avformat_open_input, to say what the file is where it is refused.
-    // No name: only contents count.
-    var format: UnsafePointer<AVInputFormat>?
-    let probed = av_probe_input_buffer2(input.context, &format, nil, nil, 0, 0)
-    guard probed >= 0, let format else { throw notAVideo(probed, input) }
-    let formatName = String(cString: format.pointee.name)
-    guard Demuxers.allowed.contains(formatName) else {
-      throw VideoFailure(
-        .input,
-        "is not a video that can be decoded: its contents look like \"\(formatName)\", which is not among the formats allowed"
-      )
-    }
-
-    guard let context = avformat_alloc_context() else {
-      throw VideoFailure.outOfMemory
-    }
-    context.pointee.pb = input.context
-    context.pointee.flags |= AVFMT_FLAG_CUSTOM_IO
-    context.pointee.io_open = { _, target, _, _, _ in
-      target?.pointee = nil
-      return -EPERM
-    }
-    var settings: OpaquePointer?
-    defer { av_dict_free(&settings) }
-    av_dict_set(&settings, "format_whitelist", Demuxers.list, 0)
-    // A name that no protocol has; an empty list would allow all.
-    av_dict_set(&settings, "protocol_whitelist", "none", 0)
-    var opened: UnsafeMutablePointer<AVFormatContext>? = context
-    let code = avformat_open_input(&opened, nil, format, &settings)
-    guard code >= 0, let opened else { throw notAVideo(code, input) }
-    return opened
-  }
-
-  private static func notAVideo(_ code: Int32, _ input: DescriptorStream) -> VideoFailure {
-    if code == -ENOMEM { return VideoFailure.outOfMemory }
-    if input.failure != 0 {
-      return VideoFailure(.resources, "cannot be read: \(String(cString: strerror(input.failure)))")
-    }
-    return VideoFailure(
-      .input,
-      "is not a video that can be decoded: \(LibAVLog.lastError ?? describe(libavError: code))")
-  }
-
-  private static func videoStream(
-    of container: UnsafeMutablePointer<AVFormatContext>, options: DecodingOptions
-  ) throws -> UnsafeMutablePointer<AVStream> {
-    let before = Int(container.pointee.nb_streams)
-    var settings = [OpaquePointer?](repeating: nil, count: before)
-    for index in settings.indices {
-      av_dict_set_int(&settings[index], "max_pixels", Int64(options.maximumPixels), 0)
-    }
-    let code = settings.withUnsafeMutableBufferPointer {
-      avformat_find_stream_info(container, $0.baseAddress)
-    }
-    for index in settings.indices { av_dict_free(&settings[index]) }
-    if code == -ENOMEM { throw VideoFailure.outOfMemory }
-
-    var candidates = (0..<Int(container.pointee.nb_streams)).compactMap {
-      container.pointee.streams[$0]
-    }
+  private static func videoStream(of file: InputContainer, options: DecodingOptions) throws
+    -> UnsafeMutablePointer<AVStream>
+  {
+    try file.findStreams(maximumPixels: options.maximumPixels)
     // The cover of a song is no video.
-    candidates.removeAll {
-      $0.pointee.codecpar.pointee.codec_type != AVMEDIA_TYPE_VIDEO
-        || $0.pointee.disposition & AV_DISPOSITION_ATTACHED_PIC != 0
+    let candidates = file.streams(of: AVMEDIA_TYPE_VIDEO).filter {
+      $0.pointee.disposition & AV_DISPOSITION_ATTACHED_PIC == 0
     }
-    let best = av_find_best_stream(container, AVMEDIA_TYPE_VIDEO, -1, -1, nil, 0)
+    let best = av_find_best_stream(file.context, AVMEDIA_TYPE_VIDEO, -1, -1, nil, 0)
     guard let stream = candidates.first(where: { $0.pointee.index == best }) ?? candidates.first
     else {
       throw VideoFailure(.input, "has no video in it, only other streams (sound, subtitles)")
     }
-    for index in 0..<Int(container.pointee.nb_streams)
-    where container.pointee.streams[index] != stream {
-      container.pointee.streams[index]?.pointee.discard = AVDISCARD_ALL
-    }
+    file.choose(stream)
     return stream
   }
 
@@ -240,12 +180,15 @@ private final class Decoding {
   // MARK: Reading
 
   func run(into sink: inout some FrameSink) throws {
-    guard let container, let decoder, let packet, frame != nil else {
+    guard let decoder, let packet, frame != nil else {
       throw VideoFailure.outOfMemory
     }
-    reading: while !isSatisfied {
-      let code = av_read_frame(container, packet)
-      if code == stem_AVERROR_EOF { break reading }
+    reading: while !isDone {
+      let code = av_read_frame(file.context, packet)
+      if code == stem_AVERROR_EOF {
+        noteEnd()
+        break reading
+      }
       if code == -EAGAIN { continue }
       guard code >= 0 else {
         try note(code)
@@ -253,6 +196,7 @@ private final class Decoding {
       }
       defer { av_packet_unref(packet) }
       guard packet.pointee.stream_index == stream.pointee.index else { continue }
+      packetCount? += 1
       if packet.pointee.flags & AV_PKT_FLAG_CORRUPT != 0, damage == nil {
         damage = "a packet is cut short"
       }
@@ -260,104 +204,178 @@ private final class Decoding {
       try note(avcodec_send_packet(decoder, packet))
       try receiveFrames(into: &sink)
     }
-    if !isSatisfied {
+    if !isDone {
       try note(avcodec_send_packet(decoder, nil))
       try receiveFrames(into: &sink)
     }
-    guard frameCount > 0 else {
-      throw VideoFailure(
-        .input, "has no frame that can be decoded\(damage.map { ": \($0)" } ?? "")")
+    if isLanding { throw CannotSeek() }
+    guard choice.chosen > 0 else { throw nothingChosen }
+    var warnings = pictures?.notes ?? []
+    if let damage {
+      warnings.insert(
+        "Part of the file is missing or damaged (\(damage)); \(choice.chosen) frames could be read.",
+        at: 0)
     }
-    let warnings =
-      damage.map {
-        ["Part of the file is missing or damaged (\($0)); \(frameCount) frames could be read."]
-      } ?? []
     try sink.finish(
-      ClipTrailer(frameCount: frameCount, lastFrameDuration: lastFrameDuration, warnings: warnings))
+      ClipTrailer(
+        frameCount: choice.chosen, lastFrameDuration: max(1, end - lastChosen),
+        isCutAfter: isDone, warnings: warnings))
   }
 
-  private var isSatisfied: Bool { frameCount == options.frames }
+  private var nothingChosen: VideoFailure {
+    guard end > 0 else {
+      return VideoFailure(
+        .input, "has no frame that can be decoded\(damage.map { ": \($0)" } ?? "")")
+    }
+    let last = String(format: "%.3f", Double(lastSeen) * times.timeBase.value)
+    return VideoFailure(
+      .input,
+      "has no frame from its start at \(String(format: "%g", options.start)) s on: its last one is shown at \(last) s; choose a smaller 'start'"
+    )
+  }
 
   /// Remembers what was wrong; throws where going on makes no sense.
   private func note(_ code: Int32) throws {
     guard code < 0, code != stem_AVERROR_EOF, code != -EAGAIN else { return }
     if code == -ENOMEM { throw VideoFailure.outOfMemory }
-    if input.failure != 0 {
-      throw VideoFailure(.resources, "cannot be read: \(String(cString: strerror(input.failure)))")
+    let failure = file.input.failure
+    if failure != 0 {
+      throw VideoFailure(.resources, "cannot be read: \(String(cString: strerror(failure)))")
     }
     if damage == nil { damage = LibAVLog.lastError ?? describe(libavError: code) }
   }
 
+  /// An mp4's index says how many packets there should have been.
+  private func noteEnd() {
+    guard let packetCount, file.isSeekable, damage == nil,
+      avformat_index_get_entries_count(stream) > packetCount
+    else { return }
+    damage = "it ends early"
+  }
+
   private func receiveFrames(into sink: inout some FrameSink) throws {
     guard let frame else { return }
-    while !isSatisfied {
+    while !isDone {
       let code = avcodec_receive_frame(decoder, frame)
       guard code >= 0 else { return try note(code) }
       defer { av_frame_unref(frame) }
-      try deliver(frame, into: &sink)
+      guard try take(frame, into: &sink) else { return }
     }
+  }
+
+  // MARK: Seeking
+
+  /// Goes to a place before the start from which all frames up to it can be decoded.
+  /// - Throws: `CannotSeek`
+  private func seek(from first: Int64) throws {
+    guard !margins.isEmpty else { throw CannotSeek() }
+    let seconds = options.start - margins.removeFirst()
+    let target = first + Int64(max(0, seconds) / times.timeBase.value)
+    guard
+      av_seek_frame(file.context, stream.pointee.index, target, AVSEEK_FLAG_BACKWARD) >= 0
+    else { throw CannotSeek() }
+    avcodec_flush_buffers(decoder)
+    // What was in the way there was no damage to the clip.
+    damage = nil
+    packetCount = nil
+    isLanding = true
+  }
+
+  /// Whether a frame may be used. The first frame after a jump must come before the start: those
+  /// that come after it follow without a gap, while some before it may have been lost.
+  private func hasLanded(at claimed: Int64?) throws -> Bool {
+    guard let claimed, let firstClaimed else { throw CannotSeek() }
+    guard Double(claimed - firstClaimed) * times.timeBase.value < options.start - 0.001 else {
+      try seek(from: firstClaimed)
+      return false
+    }
+    isLanding = false
+    return true
   }
 
   // MARK: Delivering
 
-  private func deliver(_ frame: UnsafeMutablePointer<AVFrame>, into sink: inout some FrameSink)
-    throws
+  /// - Returns: whether further frames may be taken from the decoder as it stands.
+  private func take(_ frame: UnsafeMutablePointer<AVFrame>, into sink: inout some FrameSink)
+    throws -> Bool
   {
+    life.workGoesOn()
+    let best = frame.pointee.best_effort_timestamp
+    let claimed = best == stem_AV_NOPTS_VALUE ? nil : best
+    if isLanding, try !hasLanded(at: claimed) { return false }
+    let isFirst = firstClaimed == nil
+    let time = times.next(claimed)
+    if isFirst, let claimed { firstClaimed = claimed }
+    let duration = frame.pointee.pkt_duration
+    lastSeen = time
+    end = time + (duration > 0 && duration < 1 << 48 ? duration : times.nominalDuration)
+    switch choice.choose(Double(time) * times.timeBase.value) {
+    case .before:
+      if isFirst, let claimed, !margins.isEmpty {
+        try seek(from: claimed)
+        return false
+      }
+    case .passed: break
+    case .end:
+      end = time
+      isDone = true
+    case .chosen:
+      try deliver(frame, at: time, into: &sink)
+      isDone = choice.isComplete
+    }
+    return true
+  }
+
+  private func deliver(
+    _ frame: UnsafeMutablePointer<AVFrame>, at time: Int64, into sink: inout some FrameSink
+  ) throws {
     try Self.checkPixels(
       width: Int(frame.pointee.width), height: Int(frame.pointee.height), options)
-    let orientation = self.orientation(of: frame)
-    let size = try outputSize ?? begin(frame, orientation, into: &sink)
-    guard frameCount < options.maximumFrames else {
+    let pictures = try pictures ?? begin(frame, at: time, into: &sink)
+    guard choice.chosen <= options.maximumFrames else {
       throw VideoFailure(
         .limit,
         "has more than \(options.maximumFrames) frames, which is the limit (maximumFrames); cut it, or ask for fewer frames"
       )
     }
-
-    let stored = orientation.transposed ? (width: size.height, height: size.width) : size
-    if scaled.map({ Int($0.frame.pointee.width) != stored.width }) ?? true {
-      scaled = try Picture(width: stored.width, height: stored.height, format: AV_PIX_FMT_RGB24)
-    }
-    guard let picture = scaled?.frame else { return }
-    try converter.convert(
-      frame, of: Self.kind(of: frame), into: picture,
-      of: PictureConverter.Kind(
-        width: Int32(stored.width), height: Int32(stored.height), format: AV_PIX_FMT_RGB24))
-
-    let claimed = frame.pointee.best_effort_timestamp
-    let time = times.next(claimed == stem_AV_NOPTS_VALUE ? nil : claimed)
-    let duration = frame.pointee.pkt_duration
-    lastFrameDuration = duration > 0 && duration < 1 << 48 ? duration : times.nominalDuration
-    frameCount += 1
-    guard let target = upright.baseAddress, let source = picture.pointee.data.0 else { return }
-    orientation.turn(
-      source, stride: Int(picture.pointee.linesize.0),
-      into: target.assumingMemoryBound(to: UInt8.self), width: size.width, height: size.height)
-    try sink.append(pts: time, pixels: UnsafeRawBufferPointer(upright))
+    let pixels = try pictures.picture(of: frame)
+    lastChosen = time
+    try sink.append(pts: time - clipStart, pixels: pixels)
   }
 
   private func begin(
-    _ frame: UnsafeMutablePointer<AVFrame>, _ orientation: Orientation,
-    into sink: inout some FrameSink
-  ) throws -> (width: Int, height: Int) {
-    let ratio = Rational(av_guess_sample_aspect_ratio(container, stream, frame))
+    _ frame: UnsafeMutablePointer<AVFrame>, at time: Int64, into sink: inout some FrameSink
+  ) throws -> UprightPictures {
+    let orientation = self.orientation(of: frame)
+    let ratio = Rational(av_guess_sample_aspect_ratio(file.context, stream, frame))
     let pixelAspect = ratio.isPositive && (1 / 16.0...16).contains(ratio.value) ? ratio.value : 1
     let (width, height) = (Int(frame.pointee.width), Int(frame.pointee.height))
-    let size =
+    let upright =
       orientation.transposed
-      ? try options.outputSize(
-        sourceWidth: height, sourceHeight: width, pixelAspect: 1 / pixelAspect)
-      : try options.outputSize(sourceWidth: width, sourceHeight: height, pixelAspect: pixelAspect)
-    outputSize = size
-    let bytes = size.width * size.height * 3
-    guard let memory = malloc(bytes) else { throw VideoFailure.outOfMemory }
-    upright = UnsafeMutableRawBufferPointer(start: memory, count: bytes)
+      ? (width: height, height: width, aspect: 1 / pixelAspect)
+      : (width: width, height: height, aspect: pixelAspect)
+    let size = try options.outputSize(
+      sourceWidth: upright.width, sourceHeight: upright.height, pixelAspect: upright.aspect)
+    let shown = DecodingOptions.shownSize(
+      width: upright.width, height: upright.height, pixelAspect: upright.aspect)
+    let pictures = try UprightPictures(
+      width: size.width, height: size.height, orientation: orientation)
+    self.pictures = pictures
+    clipStart = time
+    let claimed = frame.pointee.best_effort_timestamp
+    let isKnown = claimed != stem_AV_NOPTS_VALUE
+    let start = isKnown ? claimed : (firstClaimed ?? 0) + time
+    let tags = ColorTags(frame.pointee)
     try sink.begin(
       ClipHeader(
         width: size.width, height: size.height, timeBase: times.timeBase,
-        frameRate: times.frameRate,
-        expectedFrames: options.frames ?? Int(clamping: stream.pointee.nb_frames)))
-    return size
+        frameRate: times.frameRate.divided(by: options.every),
+        expectedFrames: options.frames ?? Int(clamping: stream.pointee.nb_frames),
+        colors: tags.isHighDynamicRange ? .highDefinition : tags,
+        source: ClipSource(
+          width: shown.width, height: shown.height,
+          start: Double(start) * times.timeBase.value, isCutBefore: time > 0)))
+    return pictures
   }
 
   private func orientation(of frame: UnsafeMutablePointer<AVFrame>) -> Orientation {
@@ -375,29 +393,18 @@ private final class Decoding {
     guard let data else { return .upright }
     return data.withMemoryRebound(to: Int32.self, capacity: 9) { Orientation(displayMatrix: $0) }
   }
-
-  private static func kind(of frame: UnsafeMutablePointer<AVFrame>) -> PictureConverter.Kind {
-    let picture = frame.pointee
-    let declared = AVPixelFormat(rawValue: picture.format)
-    // The formats with a J say "full range" a second time.
-    let plain: [Int32: AVPixelFormat] = [
-      AV_PIX_FMT_YUVJ420P.rawValue: AV_PIX_FMT_YUV420P,
-      AV_PIX_FMT_YUVJ422P.rawValue: AV_PIX_FMT_YUV422P,
-      AV_PIX_FMT_YUVJ444P.rawValue: AV_PIX_FMT_YUV444P,
-      AV_PIX_FMT_YUVJ440P.rawValue: AV_PIX_FMT_YUV440P,
-      AV_PIX_FMT_YUVJ411P.rawValue: AV_PIX_FMT_YUV411P,
-    ]
-    let looksHighDefinition = picture.width >= 1280 || picture.height > 576
-    return PictureConverter.Kind(
-      width: picture.width, height: picture.height, format: plain[declared.rawValue] ?? declared,
-      colorSpace: picture.colorspace == AVCOL_SPC_UNSPECIFIED
-        ? (looksHighDefinition ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M) : picture.colorspace,
-      fullRange: picture.color_range == AVCOL_RANGE_JPEG || plain[declared.rawValue] != nil,
-      chromaLocation: picture.chroma_location)
-  }
 }
 
 extension Rational {
+  /// The nearest fraction, where there is not just this one.
+  func divided(by divisor: Int) -> Rational {
+    var (numerator, denominator) = (Int32(0), Int32(0))
+    av_reduce(
+      &numerator, &denominator, Int64(self.numerator), Int64(self.denominator) * Int64(divisor),
+      Int64(Int32.max))
+    return numerator > 0 && denominator > 0 ? Rational(numerator, denominator) : self
+  }
+
   init(_ rational: AVRational) { self.init(rational.num, rational.den) }
 
   var libav: AVRational { AVRational(num: numerator, den: denominator) }

@@ -50,11 +50,8 @@ public struct VideoProcess: Sendable {
   public func decode(
     path: String, options: DecodingOptions, isCancelled: @Sendable () -> Bool = { false }
   ) throws -> VideoClip {
-    let clip = try decode(
-      path: path, options: options, into: { FrameArray() }, isCancelled: isCancelled)
-    return VideoClip(
-      width: clip.header.width, height: clip.header.height, timing: clip.timing,
-      pixels: clip.store.pixels, warnings: clip.warnings)
+    VideoClip(
+      try decode(path: path, options: options, into: { FrameArray() }, isCancelled: isCancelled))
   }
 
   /// The same for a clip of any length.
@@ -63,23 +60,21 @@ public struct VideoProcess: Sendable {
     path: String, options: DecodingOptions, storedIn folder: String,
     isCancelled: @Sendable () -> Bool = { false }
   ) throws -> StoredClip {
-    let clip = try decode(
-      path: path, options: options, into: { try FrameFile(folder: folder) },
-      isCancelled: isCancelled)
-    return StoredClip(
-      width: clip.header.width, height: clip.header.height, timing: clip.timing,
-      frames: clip.store, warnings: clip.warnings)
+    StoredClip(
+      try decode(
+        path: path, options: options, into: { try FrameFile(folder: folder) },
+        isCancelled: isCancelled))
   }
 
   private func decode<Store: FrameStore>(
     path: String, options: DecodingOptions, into store: () throws -> Store,
     isCancelled: @Sendable () -> Bool
-  ) throws -> (header: ClipHeader, timing: VideoTiming, warnings: [String], store: Store) {
+  ) throws -> CollectedClip<Store> {
     let file = try openVideo(path: path)
     return try naming(file.name) {
       try withoutActuallyEscaping(isCancelled) { isCancelled in
         let request = VideoChild.Request(
-          parent: getpid(), limits: limits.narrowed(toDecode: options), options: options)
+          parent: getpid(), limits: limits.narrowed(toDecode: options), job: .decode(options))
         let child = try start(
           VideoChild.decodeCommand, request, .reads(descriptor: file.descriptor), isCancelled)
         return try watching(child, .decoding) {
@@ -99,20 +94,48 @@ public struct VideoProcess: Sendable {
 
   /// `VideoEncoder.encode` in a child process, to a file at `path` that must not exist yet; it is
   /// removed again where writing fails. Syncing it is the caller's business.
+  ///
+  /// The child also reads the file whose sound the options ask for. What is wrong with that costs
+  /// the sound, never the video, unless the process did what only an attacker does.
+  /// - Returns: what a person should know about how it was written, a sentence each.
   /// - Throws: `VideoFileError`; `CancellationError` when `isCancelled` has said so.
+  @discardableResult
   public func encode(
-    _ clip: some Movie, to path: String, isCancelled: @Sendable () -> Bool = { false }
-  ) throws {
+    _ clip: some Movie, to path: String, options: EncodingOptions = EncodingOptions(),
+    isCancelled: @Sendable () -> Bool = { false }
+  ) throws -> [String] {
+    var silent = options
+    silent.sound = nil
+    guard let sound = options.sound, !options.format.isStill else {
+      return try encode(clip, to: path, options: silent, sound: nil, isCancelled)
+    }
+    do {
+      let file = try openVideo(path: sound.path)
+      return try encode(
+        clip, to: path, options: options, sound: file.descriptor, isCancelled)
+    } catch let error as VideoFileError where error.isTheSounds(of: sound.path) {
+      return try encode(clip, to: path, options: silent, sound: nil, isCancelled) + [
+        "The sound is left out: \(error)."
+      ]
+    }
+  }
+
+  private func encode(
+    _ clip: some Movie, to path: String, options: EncodingOptions, sound: Int32?,
+    _ isCancelled: @Sendable () -> Bool
+  ) throws -> [String] {
     let file = try createVideo(path: path)
     do {
-      try naming(file.name) {
-        let timing = try clip.timingForMovie()
-        try withoutActuallyEscaping(isCancelled) { isCancelled in
+      return try naming(file.name) {
+        let timing = try clip.timing(for: options)
+        return try withoutActuallyEscaping(isCancelled) { isCancelled in
           let request = VideoChild.Request(
-            parent: getpid(), limits: limits.narrowed(toEncode: clip), options: nil)
+            parent: getpid(), limits: limits.narrowed(toEncode: clip, as: options),
+            job: .encode(options.withoutPaths))
           let child = try start(
-            VideoChild.encodeCommand, request, .writes(descriptor: file.descriptor), isCancelled)
-          try watching(child, .encoding) {
+            VideoChild.encodeCommand, request,
+            .writes(descriptor: file.descriptor, sound: sound), isCancelled)
+          return try watching(child, .encoding) {
             do {
               var writer = FrameStreamWriter(send: child.send)
               try clip.write(to: &writer, timing: timing)
@@ -122,6 +145,10 @@ public struct VideoProcess: Sendable {
             }
             guard try child.waitForExit() == .status(0) else {
               throw try failure(of: child, .encoding)
+            }
+            let prefix = VideoChild.notePrefix
+            return child.lines.filter { $0.hasPrefix(prefix) }.map {
+              String($0.dropFirst(prefix.count))
             }
           }
         }
@@ -208,5 +235,26 @@ public struct VideoProcess: Sendable {
       .suspicious,
       "\(job.failed): the \(job.agent) tried something that a video must not need, \(what), and was stopped; the file is suspicious"
     )
+  }
+}
+
+extension VideoFileError {
+  /// Whether a video may come about without the sound of that file.
+  fileprivate func isTheSounds(of path: String) -> Bool {
+    switch kind {
+    // What is wrong with the video itself or with its disk is so without sound, too.
+    case .input, .resources: name == (path as NSString).lastPathComponent
+    case .limit, .crashed, .stalled: true
+    case .suspicious: false
+    }
+  }
+}
+
+extension EncodingOptions {
+  /// The child gets descriptors, and no path.
+  fileprivate var withoutPaths: EncodingOptions {
+    var options = self
+    options.sound?.path = ""
+    return options
   }
 }

@@ -1,4 +1,5 @@
 import ClipEdit
+import EditReport
 import EditSettings
 import Foundation
 import JobQueue
@@ -82,9 +83,13 @@ final class EditPerformer: EditPerforming {
         model: model(
           Origin(files, loras: assignment.settings.loras, precision),
           cacheFolder: files.cacheFolder, reports),
-        settings: assignment.settings, video: video, scratchFolder: files.resultFolder)
+        settings: assignment.settings, video: video, scratchFolder: files.resultFolder,
+        coding: assignment.video)
       return try edit.run(
-        input: files.source, output: files.resultFolder + "/edited.mp4", limits: assignment.limits,
+        input: files.source, output: files.resultFolder + "/edited.mp4",
+        measuring: .init(reconstruction: assignment.settings.reconstruction, autoencoder: false),
+        presentation: presentation(of: assignment, in: files.resultFolder, precision),
+        limits: assignment.limits,
         keeping: EditKeeping(
           checkpointFolder: files.checkpointFolder, interval: assignment.checkpointInterval,
           cacheFolder: files.cacheBytes > 0 ? files.cacheFolder : nil, cacheBytes: files.cacheBytes),
@@ -95,6 +100,21 @@ final class EditPerformer: EditPerforming {
     } catch let error as ClipEditError {
       throw failure(error.description, mayPass: error.mayPass)
     }
+  }
+
+  private func presentation(
+    of assignment: Assignment, in folder: String, _ precision: Precision
+  ) -> EditPresentation {
+    var settings = assignment.settings
+    // Named, so that another daemon with other defaults does the same.
+    (settings.model, settings.precision) = (assignment.model, PrecisionSetting(precision))
+    return EditPresentation(
+      folder: folder, title: assignment.name ?? assignment.job.rawValue, facts: settings.facts,
+      sidecar: settings.sidecarText,
+      origin: [
+        EditReport.Fact("Job", assignment.job.rawValue),
+        EditReport.Fact("Model", assignment.model),
+      ])
   }
 
   /// - Parameter cacheFolder: where workers share weights.

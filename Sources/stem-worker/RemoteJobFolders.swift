@@ -94,7 +94,10 @@ final class RemoteJobFolder {
   }
 
   func putResult() throws {
-    try transfer.put(files.resultFolder + "/edited.mp4", as: "edited.mp4")
+    for name in Spool.workersFiles
+    where FileManager.default.fileExists(atPath: files.resultFolder + "/" + name) {
+      try transfer.put(files.resultFolder + "/" + name, as: name)
+    }
   }
 
   func remove() { try? FileManager.default.removeItem(atPath: root) }

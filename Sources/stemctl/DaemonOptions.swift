@@ -86,8 +86,10 @@ struct DaemonOptions: ParsableArguments {
     get throws { try address().endpoint != folders.controlEndpoint }
   }
 
+  /// - Throws: `CommandFailure` where it is known at once that nobody answers.
   func client() throws -> ControlClient {
     let address = try address()
+    if try !isElsewhere, let silence = try CommandFailure.silence(of: folders) { throw silence }
     return try ControlClient(endpoint: address.endpoint, security: address.security)
   }
 }
@@ -101,7 +103,7 @@ extension ControlClient {
   /// The answer to a request; a refusal is an error.
   func accepted(_ request: ControlRequest, body: Data? = nil) throws -> ControlReply {
     let reply = try self.request(request, body: body)
-    if case .error(let refusal) = reply { throw CommandFailure(refusal.description) }
+    if case .error(let refusal) = reply { throw failure(refusal, of: request) }
     return reply
   }
 
@@ -120,11 +122,6 @@ extension ControlClient {
     }
     return status
   }
-}
-
-extension CommandFailure {
-  static let unexpectedAnswer = CommandFailure(
-    "stemd gave an answer to another question: do stemctl and stemd have the same version?")
 }
 
 extension JobID: ExpressibleByArgument {

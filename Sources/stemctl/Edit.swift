@@ -1,5 +1,6 @@
 import ArgumentParser
 import ClipEdit
+import EditReport
 import EditSettings
 import Foundation
 import JobQueue
@@ -20,11 +21,26 @@ struct Edit: ParsableCommand {
   @Option(name: .shortAndLong, help: "The edited mp4.", completion: .file(extensions: ["mp4"]))
   var output: String
 
+  @Option(help: "What the edited mp4 is coded in.")
+  var codec = VideoCoding().codec
+
+  @Option(
+    help:
+      "The encoder's constant quality (crf), the smaller the better: 0 to 51 of h264 and hevc, 0 to 63 of av1 and vp9. (default: one that is hard to tell from the edit)"
+  )
+  var quality: Int?
+
   @Option(
     help:
       "Write figures to this JSON file: reconstruction_psnr, and with --truth edit_psnr, unedited_psnr, changed_psnr.",
     completion: .file())
   var metrics: String?
+
+  @Option(
+    help:
+      "Put report.html, comparison.mp4 and poster.png into this folder, which is made where it is missing.",
+    completion: .directory)
+  var report: String?
 
   @Option(help: "A clip that shows the perfect edit, to measure against.", completion: .file())
   var truth: String?
@@ -32,7 +48,8 @@ struct Edit: ParsableCommand {
   @Flag(
     inversion: .prefixedNo,
     help:
-      "With --metrics, also reconstruct the clip from its noise; takes a third again of the time.")
+      "With --metrics or --report, also reconstruct the clip from its noise; takes a quarter of the time."
+  )
   var reconstruction = true
 
   @Option(help: "Threads to compute with (default: one per processor).")
@@ -52,11 +69,17 @@ struct Edit: ParsableCommand {
   @Option(help: ArgumentHelp("Seconds from one checkpoint to the next.", visibility: .hidden))
   var checkpointInterval = 5.0
 
+  @OptionGroup var terminal: TerminalOptions
+
   func validate() throws {
     try OptionChecks.threads(threads)
-    if truth != nil, metrics == nil {
+    if let refusal = VideoCoding(codec: codec, quality: quality).refusal {
+      throw ValidationError("\(refusal).")
+    }
+    if truth != nil, metrics == nil, report == nil {
       throw ValidationError(
-        "--truth says what to measure against; add --metrics FILE.json to get the figures.")
+        "--truth says what to measure against; add --metrics FILE.json or --report FOLDER to get the figures."
+      )
     }
   }
 
@@ -64,17 +87,23 @@ struct Edit: ParsableCommand {
     signal(SIGPIPE, SIG_IGN)
     if let threads { Parallel.threads = threads }
     let settings = settings.settings
-    var line = ProgressLine(descriptor: STDERR_FILENO)
-    func show(_ progress: EditProgress) {
-      line.show(progress.text, milestone: progress.stage.rawValue)
+    var line = ProgressLine(terminal.terminal(STDERR_FILENO))
+    let interruption = line.interruption()
+    defer { withExtendedLifetime(interruption) { line.finish() } }
+    try requireWritableFolder(of: output, for: "edited mp4")
+    if let metrics { try requireWritableFolder(of: metrics, for: "figures") }
+    if let report {
+      do {
+        try FileManager.default.createDirectory(atPath: report, withIntermediateDirectories: true)
+      } catch {
+        throw CommandFailure(
+          "The folder \(report) for the report cannot be made: name one in a folder that you can write to."
+        )
+      }
+      try requireWritableFolder(of: report + "/report.html", for: "report")
     }
-    defer { line.finish() }
-    try requireWritableFolder(of: output, for: "edited")
-    func note(_ sentence: String) {
-      line.show("note: \(sentence)", milestone: sentence)
-      line.finish()
-    }
-    show(EditProgress(stage: .load, step: 0, steps: 1, frames: 0))
+    func note(_ sentence: String) { line.note(sentence) }
+    line.show(EditProgress(stage: .load, step: 0, steps: 1, frames: 0, share: 0))
     let precision = (settings.precision ?? .auto).resolved(note: note)
     let edit = try ClipEdit(
       model: try StableDiffusionModel(
@@ -82,21 +111,43 @@ struct Edit: ParsableCommand {
       settings: settings,
       video: VideoProcess(
         program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()),
-      scratchFolder: ScratchFolder.path)
+      scratchFolder: ScratchFolder.path,
+      coding: VideoCoding(codec: codec, quality: quality))
     var figures = try edit.run(
       input: input, output: output,
-      measuring: .init(reconstruction: metrics != nil && reconstruction, truth: truth),
+      measuring: .init(
+        reconstruction: (metrics != nil || report != nil) && reconstruction
+          && settings.reconstruction, truth: truth),
+      presentation: report.map { presentation(in: $0, settings, precision) },
       keeping: EditKeeping(
         checkpointFolder: checkpoint, interval: checkpointInterval, cacheFolder: cache),
-      note: note, progress: show)
+      note: note, progress: { line.show($0) })
     figures.seconds["total"] = figures.seconds.values.reduce(0, +)
     line.show(
       "\(output): \(figures.frames) frames of \(figures.size) in \(durationText(seconds: figures.seconds["total"] ?? 0)), in \(precision) precision",
       milestone: "done")
+    line.finish()
     if let metrics {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
       try encoder.encode(figures).write(to: URL(fileURLWithPath: metrics), options: .atomic)
     }
+  }
+
+  private func presentation(
+    in folder: String, _ settings: EditSettings, _ precision: Precision
+  ) -> EditPresentation {
+    var settings = settings
+    // A sidecar names a model among the models, not a path.
+    settings.model = settings.model.map {
+      let name = URL(fileURLWithPath: $0).lastPathComponent
+      return name.hasSuffix(".safetensors") ? String(name.dropLast(12)) : name
+    }
+    settings.reconstruction = settings.reconstruction && reconstruction
+    settings.precision = PrecisionSetting(precision)
+    return EditPresentation(
+      folder: folder, title: URL(fileURLWithPath: input).lastPathComponent,
+      facts: settings.facts, sidecar: settings.sidecarText,
+      origin: settings.model.map { [EditReport.Fact("Model", $0)] } ?? [])
   }
 }

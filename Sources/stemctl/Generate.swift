@@ -68,6 +68,8 @@ struct Generate: ParsableCommand {
   @Option(help: "Threads to compute with (default: one per processor).")
   var threads: Int?
 
+  @OptionGroup var terminal: TerminalOptions
+
   private static var defaults: VideoGeneration { VideoGeneration() }
 
   func validate() throws {
@@ -87,14 +89,12 @@ struct Generate: ParsableCommand {
   func run() throws {
     signal(SIGPIPE, SIG_IGN)
     if let threads { Parallel.threads = threads }
-    try requireWritableFolder(of: output, for: "generated")
-    var line = ProgressLine(descriptor: STDERR_FILENO)
-    defer { line.finish() }
-    func note(_ sentence: String) {
-      line.show("note: \(sentence)", milestone: sentence)
-      line.finish()
-    }
-    line.show("load", milestone: "load")
+    try requireWritableFolder(of: output, for: "generated mp4")
+    var line = ProgressLine(terminal.terminal(STDERR_FILENO))
+    let interruption = line.interruption()
+    defer { withExtendedLifetime(interruption) { line.finish() } }
+    func note(_ sentence: String) { line.note(sentence) }
+    line.show(ProgressFigures(stage: "load", step: 0, steps: 1, share: 0), text: "load")
     let model = try StableDiffusionModel(
       at: modelURL(named: model), precision: precision.resolved(note: note))
     let start = ContinuousClock.now
@@ -102,15 +102,12 @@ struct Generate: ParsableCommand {
       with: model,
       video: VideoProcess(
         program: URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()),
-      scratchFolder: ScratchFolder.path, output: output
+      scratchFolder: ScratchFolder.path, output: output, note: note
     ) { progress in
       let elapsed = (ContinuousClock.now - start) / .seconds(1)
-      var text = "\(progress.stage.rawValue) \(progress.step)/\(progress.steps)"
-      if progress.share > 0 {
-        let left = elapsed * (1 - progress.share) / progress.share
-        text += " · \(durationText(seconds: left)) left"
-      }
-      line.show(text, milestone: progress.stage.rawValue)
+      let figures = ProgressFigures(progress, elapsed: elapsed)
+      let left = figures.secondsLeft.map { " · \(durationText(seconds: $0)) left" } ?? ""
+      line.show(figures, text: figures.stageText + left)
     }
     let seconds = (ContinuousClock.now - start) / .seconds(1)
     line.show(

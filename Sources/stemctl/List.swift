@@ -32,6 +32,9 @@ struct List: ParsableCommand {
   @OptionGroup
   var daemon: DaemonOptions
 
+  @OptionGroup
+  var terminal: TerminalOptions
+
   func validate() throws {
     guard (1...JobFilter.longestList).contains(limit) else {
       throw ValidationError(
@@ -49,7 +52,8 @@ struct List: ParsableCommand {
     if json {
       print(try jsonText(jobs))
     } else {
-      for job in jobs { print(job.line) }
+      let terminal = terminal.terminal(STDOUT_FILENO)
+      terminal.print(jobs.table(now: Date()).lines(in: terminal.columns))
     }
     if more {
       if let first = jobs.first {

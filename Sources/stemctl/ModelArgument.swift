@@ -3,17 +3,44 @@ import JobQueue
 import ServiceConfiguration
 import StableDiffusion
 
-/// A model: a path as it is (anything with a slash), a bare name in the models' folder.
+/// A model: a path (anything with a slash), with its file's ending or without, or a bare name in the
+/// models' folder.
 func modelURL(named model: String?) throws -> URL {
-  if let model, model.contains("/") { return URL(fileURLWithPath: model) }
-  return URL(fileURLWithPath: try modelFolders(nil).path(named: model))
+  if let model, model.contains("/") {
+    let file = model + ".safetensors"
+    return URL(
+      fileURLWithPath: !FileManager.default.fileExists(atPath: model)
+        && FileManager.default.fileExists(atPath: file) ? file : model)
+  }
+  let folders = modelFolders(nil)
+  do {
+    return URL(fileURLWithPath: try folders.path(named: model))
+  } catch let missing as MissingModel {
+    throw CommandFailure(missing.description + hint(at: model, in: folders))
+  }
 }
 
-/// A model with LoRAs of the models' folder.
+/// Which model was probably meant, or which there are.
+private func hint(at model: String?, in folders: ModelFolders) -> String {
+  let names = folders.names
+  if let near = model.flatMap({ nearestName(to: $0, among: names) }) {
+    return "; did you mean '\(near)'?"
+  }
+  // Nobody reads more.
+  return names.isEmpty
+    ? "; there are none in \(folders.path)"
+    : "; there are \(names.prefix(10).joined(separator: ", "))\(names.count > 10 ? " …" : "")"
+}
+
+/// A model with LoRAs of the folder that it lies in, or of the models' folder where that has none.
 func modelSource(named model: String?, loras: [String: Double]) throws -> any ModelSource {
-  let files = try modelFolders(nil).loras(named: loras.keys)
+  let url = try modelURL(named: model)
+  let beside = modelFolders(
+    (url.path(percentEncoded: false) as NSString).deletingLastPathComponent)
+  let folders = beside.loraNames.isEmpty ? modelFolders(nil) : beside
+  let files = try folders.loras(named: loras.keys)
   return try StableDiffusionModel.source(
-    at: modelURL(named: model),
+    at: url,
     loras: loras.reduce(into: [:]) { weights, lora in
       if let file = files[lora.key] { weights[URL(fileURLWithPath: file)] = lora.value }
     })
@@ -26,11 +53,23 @@ func modelFolders(_ path: String?) -> ModelFolders {
     path: path ?? configured ?? ModelFolders.defaultPath(), defaultName: ModelFolders.ownModel)
 }
 
-/// Finds out whether a video can be put where it is to be, before hours of work rather than after.
+/// Makes a folder and those above it that are missing.
+func makeFolder(_ path: String, mode: Int = 0o777) throws {
+  do {
+    try FileManager.default.createDirectory(
+      atPath: path, withIntermediateDirectories: true,
+      attributes: mode == 0o777 ? nil : [.posixPermissions: mode])
+  } catch {
+    let code = ((error as? CocoaError)?.underlying as? POSIXError)?.code.rawValue ?? EEXIST
+    throw CommandFailure.system("The folder \(path) cannot be made", code)
+  }
+}
+
+/// Finds out whether a file can be put where it is to be, before hours of work rather than after.
+/// - Parameter what: the file in a few words.
 func requireWritableFolder(of output: String, for what: String) throws {
   let folder = URL(fileURLWithPath: output).deletingLastPathComponent().path(percentEncoded: false)
   guard access(folder, W_OK | X_OK) == 0 else {
-    throw CommandFailure(
-      "The \(what) mp4 cannot be put into \(folder): \(String(cString: strerror(errno))).")
+    throw CommandFailure.system("The \(what) cannot be put into \(folder)")
   }
 }

@@ -6,19 +6,17 @@ struct Pause: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Begin no more jobs; those that run go on. Outlives a restart.")
 
-  @OptionGroup
-  var daemon: DaemonOptions
+  @OptionGroup var mode: ModeChange
 
-  func run() throws { print(try daemon.client().daemon(.pause).text(now: Date())) }
+  func run() throws { try mode.ask(.pause) }
 }
 
 struct Resume: ParsableCommand {
   static let configuration = CommandConfiguration(abstract: "End a pause or a drain.")
 
-  @OptionGroup
-  var daemon: DaemonOptions
+  @OptionGroup var mode: ModeChange
 
-  func run() throws { print(try daemon.client().daemon(.resume).text(now: Date())) }
+  func run() throws { try mode.ask(.resume) }
 }
 
 struct Drain: ParsableCommand {
@@ -26,8 +24,22 @@ struct Drain: ParsableCommand {
     abstract: "Accept and begin nothing more, and end the daemon when no job runs.",
     discussion: "What is queued stays queued for the daemon's next start.")
 
+  @OptionGroup var mode: ModeChange
+
+  func run() throws { try mode.ask(.drain) }
+}
+
+/// A request that changes what the daemon takes and begins, and tells of the daemon afterwards.
+struct ModeChange: ParsableArguments {
   @OptionGroup
   var daemon: DaemonOptions
 
-  func run() throws { print(try daemon.client().daemon(.drain).text(now: Date())) }
+  @OptionGroup
+  var terminal: TerminalOptions
+
+  func ask(_ request: ControlRequest) throws {
+    let status = try daemon.client().daemon(request)
+    let terminal = terminal.terminal(STDOUT_FILENO)
+    terminal.print(status.lines(in: terminal.columns, now: Date()))
+  }
 }

@@ -24,6 +24,12 @@ enum OptionChecks {
     }
   }
 
+  static func start(_ start: Double) throws {
+    guard (0...1_000_000).contains(start) else {
+      throw ValidationError("--start takes a number of seconds from 0 to 1000000, not \(start).")
+    }
+  }
+
   static func size(_ size: WorkingSize?) throws {
     guard let size, !size.isPossible else { return }
     throw ValidationError("--size takes \(WorkingSize.takes), not \(size).")

@@ -25,14 +25,31 @@ struct SettingsOptions: ParsableArguments {
   @Option(help: "How strongly the prompt guides the edit, 0 to 100.")
   var guidance = defaults.guidance
 
-  @Option(help: "Edit only this many frames from the clip's start. (default: all)")
+  @Option(
+    help: ArgumentHelp(
+      "Edit only what is shown from this time of the clip on, in seconds.", valueName: "seconds"))
+  var start = defaults.start
+
+  @Option(help: "Edit only this many frames, from there. (default: all)")
+  var count: Int?
+
+  @Option(help: "The same as --count.")
   var frames: Int?
+
+  @Option(help: "Edit only every so manyth frame; each is shown until the next one.")
+  var every = defaults.every
 
   @Option(
     help: ArgumentHelp(
       "The working size in pixels, multiples of 8, or its shorter side. (default: what fits model and clip)",
       valueName: "WxH"))
   var size: WorkingSize?
+
+  @Option(
+    help:
+      "The size of the edited video: the working size, or the one at which the clip itself is shown."
+  )
+  var outputSize = defaults.outputSize
 
   @Option(help: "Where the random numbers start.")
   var seed = defaults.seed
@@ -67,7 +84,13 @@ struct SettingsOptions: ParsableArguments {
     }
     try OptionChecks.steps(steps)
     try OptionChecks.guidance(guidance)
+    try OptionChecks.start(start)
+    try OptionChecks.whole("--count", count, in: 1...Int.max)
     try OptionChecks.whole("--frames", frames, in: 1...Int.max)
+    if count != nil, frames != nil {
+      throw ValidationError("--count and --frames are the same; keep one of them.")
+    }
+    try OptionChecks.whole("--every", every, in: 1...1_000_000)
     try OptionChecks.size(size)
     try OptionChecks.whole("--bases", bases, in: 1...65536)
     try OptionChecks.whole("--iterations", iterations, in: 1...1000)
@@ -87,11 +110,13 @@ struct SettingsOptions: ParsableArguments {
   }
 
   private var plain: EditSettings {
-    EditSettings(
+    var settings = EditSettings(
       prompt: prompt, sourcePrompt: sourcePrompt, negativePrompt: negativePrompt, method: method,
       inversion: inversion, steps: steps,
-      guidance: guidance, frames: frames, size: size, seed: seed, bases: bases,
+      guidance: guidance, frames: count ?? frames, size: size, seed: seed, bases: bases,
       iterations: iterations, precision: precision)
+    (settings.start, settings.every, settings.outputSize) = (start, every, outputSize)
+    return settings
   }
 }
 
@@ -99,3 +124,5 @@ extension EditingMethod: ExpressibleByArgument {}
 extension InversionMethod: ExpressibleByArgument {}
 extension PrecisionSetting: ExpressibleByArgument {}
 extension WorkingSize: ExpressibleByArgument {}
+extension OutputSize: ExpressibleByArgument {}
+extension VideoCoding.Codec: ExpressibleByArgument {}

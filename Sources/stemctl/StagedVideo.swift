@@ -23,7 +23,7 @@ struct StagedVideo: Sendable {
       if errno == ELOOP {
         throw CommandFailure("\(video) is a symbolic link: name the video itself.")
       }
-      throw CommandFailure("\(video) cannot be read: \(Self.reason).")
+      throw CommandFailure.system("\(video) cannot be read")
     }
     defer { close(source) }
     let before = try Self.status(of: source, video)
@@ -32,12 +32,12 @@ struct StagedVideo: Sendable {
     case S_IFDIR: throw CommandFailure("\(video) is a folder: name one video.")
     default: throw CommandFailure("\(video) is not a regular file: name one video.")
     }
-    guard before.st_size > 0 else { throw CommandFailure("\(video) is empty.") }
+    guard before.st_size > 0 else { throw CommandFailure("\(video) is empty: name a video.") }
 
     let copy = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard copy >= 0 else {
-      throw CommandFailure(
-        "The inbox \(url.deletingLastPathComponent().path(percentEncoded: false)) cannot be written to: \(Self.reason)."
+      throw CommandFailure.system(
+        "The inbox \(url.deletingLastPathComponent().path(percentEncoded: false)) cannot be written to"
       )
     }
     do {
@@ -52,7 +52,7 @@ struct StagedVideo: Sendable {
       // The daemon runs as another user of the inbox's group, whatever this user's umask is; the
       // folder keeps all others out.
       guard fchmod(copy, 0o664) == 0, fsync(copy) == 0 else {
-        throw CommandFailure("The copy \(path) cannot be completed: \(Self.reason).")
+        throw CommandFailure.system("The copy \(path) cannot be completed")
       }
     } catch {
       unlink(path)
@@ -65,12 +65,10 @@ struct StagedVideo: Sendable {
     unlink(path)
   }
 
-  private static var reason: String { String(cString: strerror(errno)) }
-
   private static func status(of descriptor: Int32, _ path: String) throws -> stat {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else {
-      throw CommandFailure("\(path) cannot be read: \(reason).")
+      throw CommandFailure.system("\(path) cannot be read")
     }
     return status
   }
@@ -85,14 +83,14 @@ struct StagedVideo: Sendable {
       if count == 0 { return }
       guard count > 0 else {
         if errno == EINTR { continue }
-        throw CommandFailure("\(sourcePath) cannot be read: \(reason).")
+        throw CommandFailure.system("\(sourcePath) cannot be read")
       }
       var rest = UnsafeRawBufferPointer(rebasing: buffer[..<count])
       while !rest.isEmpty {
         let written = write(destination, rest.baseAddress, rest.count)
         if written < 0 {
           if errno == EINTR { continue }
-          throw CommandFailure("The copy \(destinationPath) cannot be written: \(reason).")
+          throw CommandFailure.system("The copy \(destinationPath) cannot be written")
         }
         rest = UnsafeRawBufferPointer(rebasing: rest[written...])
       }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import EditSettings
 import Foundation
 import Messaging
 
@@ -13,30 +12,15 @@ struct Stats: ParsableCommand {
   @OptionGroup
   var daemon: DaemonOptions
 
+  @OptionGroup
+  var terminal: TerminalOptions
+
   func run() throws {
     guard case .stats(let statistics) = try daemon.client().accepted(.stats) else {
       throw CommandFailure.unexpectedAnswer
     }
-    print(json ? try jsonText(statistics) : statistics.text)
-  }
-}
-
-extension ServiceStatistics {
-  var text: String {
-    var rows = store.jobs.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
-    rows.append(("attempts", "\(store.attempts)"))
-    if let seconds = store.oldestQueuedSeconds {
-      rows.append(("oldest queued", durationText(seconds: seconds)))
-    }
-    rows += store.clients.sorted { $0.key < $1.key }.map {
-      ($0.key, "\($0.value.queued) queued, \($0.value.running) running")
-    }
-    rows += EditProgress.Stage.allCases.compactMap { stage in
-      store.seconds[stage.rawValue].map { ("time to \(stage.rawValue)", durationText(seconds: $0)) }
-    }
-    rows.append(("inversions reused", "\(store.inversionsReused)"))
-    rows.append(("uploads open", "\(uploads)"))
-    if eventsMissed > 0 { rows.append(("events missed by slow watchers", "\(eventsMissed)")) }
-    return table(rows)
+    if json { return print(try jsonText(statistics)) }
+    let terminal = terminal.terminal(STDOUT_FILENO)
+    terminal.print(statistics.lines(in: terminal.columns))
   }
 }

@@ -16,12 +16,19 @@ struct Status: ParsableCommand {
   @OptionGroup
   var daemon: DaemonOptions
 
+  @OptionGroup
+  var terminal: TerminalOptions
+
   func run() throws {
+    let terminal = terminal.terminal(STDOUT_FILENO)
     switch try daemon.client().accepted(.status(job: job)) {
     case .job(let job, _):
-      print(json ? try jsonText(job) : job.description(outbox: try daemon.outbox, now: Date()))
+      if json { return print(try jsonText(job)) }
+      let facts = job.facts(outbox: try daemon.outbox, now: Date())
+      terminal.print(facts.lines(in: terminal.columns))
     case .daemon(let status):
-      print(json ? try jsonText(status) : status.text(now: Date()))
+      if json { return print(try jsonText(status)) }
+      terminal.print(status.lines(in: terminal.columns, now: Date()))
     default:
       throw CommandFailure.unexpectedAnswer
     }

@@ -26,6 +26,9 @@ struct Submit: ParsableCommand {
   @OptionGroup
   var daemon: DaemonOptions
 
+  @OptionGroup
+  var terminal: TerminalOptions
+
   func run() throws {
     let client = try daemon.client()
     // A daemon that is not there is known before gigabytes are copied.
@@ -36,7 +39,7 @@ struct Submit: ParsableCommand {
     fflush(nil)
     guard wait else { return }
     // Standard output has the id alone.
-    var line = ProgressLine(descriptor: STDERR_FILENO)
+    var line = ProgressLine(terminal.terminal(STDERR_FILENO))
     try line.follow(job.id, with: client, outbox: try daemon.outbox)
   }
 

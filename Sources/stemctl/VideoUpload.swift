@@ -13,7 +13,7 @@ struct VideoUpload {
   func send(with client: ControlClient, request: (Int) -> SubmitRequest) throws -> Job {
     let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else {
-      throw CommandFailure("\(path) cannot be read: \(String(cString: strerror(errno))).")
+      throw CommandFailure.system("\(path) cannot be read")
     }
     let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
     var status = stat()
@@ -21,7 +21,7 @@ struct VideoUpload {
       throw CommandFailure("\(path) is not a regular file: name one video.")
     }
     let size = Int(status.st_size)
-    guard size > 0 else { throw CommandFailure("\(path) is empty.") }
+    guard size > 0 else { throw CommandFailure("\(path) is empty: name a video.") }
     var reply = try client.accepted(.submit(request(size)))
     while true {
       switch reply {

@@ -12,18 +12,15 @@ struct Workers: ParsableCommand {
   @OptionGroup
   var daemon: DaemonOptions
 
+  @OptionGroup
+  var terminal: TerminalOptions
+
   func run() throws {
     guard case .workers(let workers) = try daemon.client().accepted(.workers) else {
       throw CommandFailure.unexpectedAnswer
     }
-    print(json ? try jsonText(workers) : table(workers.map { ($0.name, $0.text) }))
-  }
-}
-
-extension WorkerStatus {
-  var text: String {
-    let doing = job.map { "\($0)" + (progress.map { ": \($0.text)" } ?? "") } ?? "idle"
-    let threads = threads == 1 ? "1 thread" : "\(threads) threads"
-    return "\(doing) (process \(pid)\(remote ? " elsewhere" : ""), \(threads))"
+    if json { return print(try jsonText(workers)) }
+    let terminal = terminal.terminal(STDOUT_FILENO)
+    terminal.print(workers.table.lines(in: terminal.columns))
   }
 }

@@ -100,11 +100,13 @@ extension Daemon {
       return ended(.failed("\(error)"))
     }
     var assignment = Assignment(
-      job: job.id, attempt: job.attempts, settings: settings, model: model, files: files)
+      job: job.id, name: job.name, attempt: job.attempts, settings: settings, model: model,
+      files: files)
     assignment.limits = .init(
       frames: configuration.limits.frames, framePixels: configuration.limits.framePixels,
       memoryBytes: configuration.limits.workerMemory)
     assignment.checkpointInterval = configuration.checkpointInterval
+    assignment.video = configuration.video
     logForJob(
       job.id, .info, "given to \(worker.name), attempt \(job.attempts)",
       worker: displayName(worker.name))

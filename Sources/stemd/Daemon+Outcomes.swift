@@ -23,11 +23,14 @@ enum Outcome {
 struct Attempt {
   var seconds = 0.0
   var hasProgressed = false
+  /// Where it ended, for people.
+  var place: String?
 
   init() {}
 
   init(_ work: Worker.Work, now: ContinuousClock.Instant) {
     (seconds, hasProgressed) = (work.ran(until: now), work.hasProgressed)
+    place = work.progress.map { $0.placeText }
   }
 }
 
@@ -37,13 +40,16 @@ extension Daemon {
     do {
       switch outcome {
       case .done(let figures): try finish(id, as: .done, figures: figures)
-      case .failed(let error): try finish(id, as: .failed, error: error)
+      case .failed(let error):
+        try finish(id, as: .failed, error: error, stoppedAt: attempt.place)
       case .cancelled: try finish(id, as: .cancelled)
       case .attemptFailed(let error, let sentence):
         if try spool.store.isCancelRequested(id) { return try finish(id, as: .cancelled) }
         let failures = attempt.hasProgressed ? 1 : try spool.store.failures(of: id) + 1
         if failures >= Self.mostFailures {
-          return try finish(id, as: .failed, error: sentence(failures), isQuarantined: true)
+          return try finish(
+            id, as: .failed, error: sentence(failures), isQuarantined: true,
+            stoppedAt: attempt.place)
         }
         let pause = Self.pause(after: failures)
         logForJob(
@@ -60,7 +66,7 @@ extension Daemon {
             id, as: .failed,
             error:
               "its attempts were cut off \(count) times in a row without getting any further: \(reason)",
-            isQuarantined: true)
+            isQuarantined: true, stoppedAt: attempt.place)
         }
         let pause = Self.pause(afterInterruptions: count)
         logForJob(
@@ -107,7 +113,7 @@ extension Daemon {
 
   private func finish(
     _ id: JobID, as state: JobState, error: String? = nil, isQuarantined: Bool = false,
-    figures: EditFigures? = nil
+    figures: EditFigures? = nil, stoppedAt: String? = nil
   ) throws {
     if let error { logForJob(id, .error, "failed: \(error)", event: .jobFailed) }
     if isQuarantined {
@@ -118,7 +124,8 @@ extension Daemon {
     furthest[id] = nil
     unfit[id] = nil
     _ = try spool.store.finish(
-      id, as: state, error: error, isQuarantined: isQuarantined, figures: figures)
+      id, as: state, error: error, isQuarantined: isQuarantined, figures: figures,
+      stoppedAt: stoppedAt)
     counters.count(state, isQuarantined: isQuarantined, figures)
     deliver(id)
   }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import EditSettings
 import Foundation
 import JobQueue
 import Journal
@@ -7,7 +8,7 @@ import Messaging
 import ServiceConfiguration
 
 struct Stemd: ParsableCommand {
-  static let version = "0.1.0"
+  static let version = ProgramVersion.text
 
   static let configuration = CommandConfiguration(
     commandName: "stemd", abstract: "Edits the videos that are dropped into a folder.",

@@ -1,20 +1,25 @@
 import EditSettings
 import Foundation
-import Tensor
 import Testing
+import VideoEditing
 
 @testable import ClipEdit
+@testable import Tensor
 
 @Suite struct CheckpointTests {
   @Test(
     "an edit that is cut off again and again has the bits of one that is not",
     arguments: [
-      (EditingMethod.tokenflow, InversionMethod.stem), (.tokenflow, .ddim), (.reconstruct, .stem),
+      (EditingMethod.tokenflow, InversionMethod.stem, nil), (.tokenflow, .ddim, 9),
+      (.reconstruct, .stem, nil),
     ])
-  func cutAgainAndAgain(method: EditingMethod, inversion: InversionMethod) throws {
+  func cutAgainAndAgain(method: EditingMethod, inversion: InversionMethod, inversionSteps: Int?)
+    throws
+  {
     let folder = try TemporaryFolder()
     var settings = EditRun.larger
     (settings.method, settings.inversion) = (method, inversion)
+    settings.inversionSteps = inversionSteps
     var whole = EditRun(settings, checkpoint: folder.path("whole"))
     _ = try whole()
     #expect(whole.notes == [])
@@ -41,6 +46,32 @@ import Testing
     #expect(figures.seconds["invert"] ?? 0 > 0)
     // Nothing was computed any more, only recalled.
     #expect(resumed.checkpoints == [])
+  }
+
+  @Test("kept states stay in their files until they are taken, and then are memory of their own")
+  func staysInFiles() throws {
+    let folder = try TemporaryFolder()
+    var run = EditRun(checkpoint: folder.path("c"), cache: folder.path("cache"))
+    #expect(throws: EditRun.Cut.self) { try run(cutAt: "edit 1") }
+    let checkpoint = try CheckpointFolder(folder.path("c"))
+    let kept = try checkpoint.states(of: #require(try checkpoint.manifest()))
+    let name = try #require(try names(in: folder.path("cache/inversions")).first)
+    let cached = try #require(
+      try InversionCache(folder: folder.path("cache"), limit: .max).find(
+        String(name.prefix(32)), steps: 3, damaged: {})
+    ).states
+    // Each level of the trajectory has its latents, and what its features said.
+    for (states, numbers) in [(kept, 9), (cached, 8)] {
+      #expect(states.tensors.count == numbers)
+      #expect(states.tensors.values.allSatisfy { $0.storage.isReadOnly })
+      var taken = states
+      for step in 0..<3 {
+        let tensor = try #require(taken.take(.trajectory, step)?["state"])
+        let file = try #require(states.series["trajectory"]?[step]?["state"])
+        #expect(!tensor.storage.isReadOnly && tensor.values == file.values)
+        #expect(taken.take(.trajectory, step) == nil)
+      }
+    }
   }
 
   @Test("checkpoints stand at the ends of steps, and never closer than the interval")
@@ -260,11 +291,13 @@ import Testing
       process.executableURL = program("stemctl")
       process.arguments = [
         "edit", TinyWorld.clip, "--model", TinyWorld.folder.path, "--output",
-        folder.path("edited.mp4"), "--checkpoint", path, "--checkpoint-interval", "0",
+        folder.path("edited.mp4"), "--checkpoint", "killed", "--checkpoint-interval", "0",
         "--prompt", settings.prompt, "--source-prompt", settings.sourcePrompt, "--steps", "3",
         "--frames", "9", "--size", "192x176", "--bases", "16", "--precision", "full",
       ]
       process.environment = ["OMP_WAIT_POLICY": "passive"]
+      // Where a person works, a plain name is a path.
+      process.currentDirectoryURL = folder.url
       process.standardError = FileHandle.nullDevice
       process.standardOutput = FileHandle.nullDevice
       try process.run()

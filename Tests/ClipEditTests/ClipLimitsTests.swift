@@ -50,6 +50,34 @@ import VideoFile
     #expect("\(error!)".contains("/proc/nowhere"))
   }
 
+  @Test("a size that the model was not made for is taken, and told")
+  func oddSize() throws {
+    var run = EditRun()
+    for (side, isTold) in [(56, true), (64, false), (248, false), (256, true)] {
+      (run.settings.steps, run.settings.frames) = (1, 1)
+      run.settings.size = .exactly(FrameSize(width: side, height: side))
+      _ = try run()
+      #expect(run.notes.contains { $0.contains("made for about") } == isTold, "\(side)")
+    }
+  }
+
+  @Test("a generation tells what the model does not see, and what it was not made for")
+  func generationNotes() throws {
+    let folder = try TemporaryFolder()
+    var notes: [String] = []
+    var generation = VideoGeneration()
+    (generation.frames, generation.steps) = (1, 3)
+    let clip = ClipGeneration(
+      prompt: String(repeating: "a red ball ", count: 20),
+      size: FrameSize(width: 32, height: 32), generation: generation)
+    _ = try clip.run(
+      with: TinyWorld.model(.full), video: VideoProcess(program: program("stem-worker")),
+      scratchFolder: folder.url.path, output: folder.path("x.mp4"), note: { notes.append($0) },
+      progress: { _ in })
+    #expect(notes.count == 2, "\(notes)")
+    #expect(notes.first?.contains("the prompt has 60 tokens") == true)
+  }
+
   @Test("a clip that just fits is edited")
   func fits() throws {
     var run = EditRun(EditRun.larger)

@@ -413,7 +413,7 @@ import Testing
     mkfifo(folder.path("outbox/c/pipe"), 0o600)
     #expect(
       try test.spool.resultFiles(of: job).map(\.name) == [
-        "edited.mp4", "job.log", "result.json", "sidecar.txt", "source.mp4",
+        "edited.mp4", "job.log", "report.html", "result.json", "sidecar.txt", "source.mp4",
       ])
     let part = try test.spool.readResult("source.mp4", of: job, offset: 4, length: 100)
     #expect(part.bytes == Data("clip".utf8) && part.size == 8)

@@ -15,6 +15,6 @@ import Testing
   }
 
   @Test func describesEveryKeyOfASidecar() throws {
-    #expect(try keys(ofPage: "stemd-sidecar.5") == SidecarKey.all.map(\.name))
+    #expect(try keys(ofPage: "stemd-sidecar.5") == SidecarKey.names)
   }
 }

@@ -68,6 +68,22 @@ import Testing
     #expect(try models.path(named: name) == models.path + "/" + file)
   }
 
+  @Test("a name that is nearly one is told which was probably meant")
+  func suggestions() throws {
+    let models = try models()
+    let error = #expect(throws: MissingModel.self) { try models.path(named: "fodler") }
+    #expect("\(error!)".hasSuffix("(did you mean 'folder'?)"))
+    _ = try make("models/loras")
+    for name in ["style.safetensors", "notes.txt"] {
+      try Data().write(to: root.url.appending(path: "models/loras/" + name))
+    }
+    #expect(models.loraNames == ["style"])
+    let lora = #expect(throws: MissingModel.self) { try models.lora(named: "stile") }
+    #expect("\(lora!)".hasSuffix("(did you mean 'style'?)"))
+    let none = #expect(throws: MissingModel.self) { try models.lora(named: "notes") }
+    #expect("\(none!)".hasSuffix("name another"))
+  }
+
   @Test(
     "nothing that is not among the models is found, whatever a name holds",
     arguments: [

@@ -138,10 +138,13 @@ import Testing
     _ = try test.spool.store.requestCancel(job.id)
     _ = try test.restart()
     #expect(try test.spool.store.job(job.id)?.state == .cancelled)
-    #expect(folder.names("outbox/c") == ["job.log", "result.json", "sidecar.txt", "source.mp4"])
+    #expect(
+      folder.names("outbox/c") == [
+        "job.log", "report.html", "result.json", "sidecar.txt", "source.mp4",
+      ])
   }
 
-  @Test("a delivery cut off after any of its steps is completed, once", arguments: 0...6)
+  @Test("a delivery cut off after any of its steps is completed, once", arguments: 0...7)
   func deliveryCutOff(after steps: Int) throws {
     let id = try #require(try test.claim().first).id
     _ = try test.finish(id)
@@ -152,6 +155,7 @@ import Testing
       { folder.rename("work/\(id)/sidecar.txt", to: "work/\(id)/result/sidecar.txt") },
       { folder.drop("work/\(id)/result/result.json.part", "{") },
       { try FileSystem.writeAside(report, to: folder.path("work/\(id)/result/result.json")) },
+      { folder.drop("work/\(id)/result/report.html", "a page") },
       { folder.rename("work/\(id)/result", to: "outbox/c") },
     ]
     for action in actions.prefix(steps) { try action() }
@@ -161,7 +165,7 @@ import Testing
     #expect(folder.names("outbox") == ["c"])
     #expect(
       folder.names("outbox/c") == [
-        "edited.mp4", "job.log", "result.json", "sidecar.txt", "source.mp4",
+        "edited.mp4", "job.log", "report.html", "result.json", "sidecar.txt", "source.mp4",
       ])
     #expect(folder.names("work").isEmpty)
     #expect(try test.restart().isEmpty)

@@ -23,6 +23,13 @@ import Testing
     #expect(
       try settings("a: b, c => d", "txt") == EditSettings(prompt: "d", sourcePrompt: "a: b, c"))
     #expect(try settings("=> d", "txt") == EditSettings(prompt: "d", sourcePrompt: ""))
+    for arrow in ["->", "→", "⇒"] {
+      #expect(
+        try settings("a \(arrow) b", "txt") == EditSettings(prompt: "b", sourcePrompt: "a"))
+      for own in ["zoom \(arrow) pan \(arrow) fade", "a🔴➡️🟢 ball"] {
+        #expect(try settings(own, "txt") == EditSettings(prompt: own))
+      }
+    }
   }
 
   @Test(
@@ -41,7 +48,9 @@ import Testing
       guidance: 3.5, frames: 8, size: .exactly(FrameSize(width: 512, height: 320)), seed: .max,
       bases: 64,
       iterations: 3, model: "tiny-world", precision: .mixed)
+    (expected.start, expected.every, expected.outputSize) = (2.5, 3, .source)
     expected.inversionSteps = 40
+    expected.reconstruction = false
     expected.temperature = 0.05
     expected.basesOf = .features
     expected.emptyBases = .attended
@@ -62,13 +71,17 @@ import Testing
         inversion: spatial-temporal
         steps: 20
         guidance: 3.5
+        start: 2.5
         frames: 8
+        every: 3
         size: 512x320
+        output_size: source
         seed: 18446744073709551615
         bases: 64
         iterations: 3
         model: tiny-world
         precision: mixed
+        reconstruction: false
         inversion_steps: 40
         temperature: 0.05
         bases_of: features
@@ -85,8 +98,9 @@ import Testing
         """
         {"prompt": "a red car", "source_prompt": "a car", "negative_prompt": "blur", "method": "fatezero",
          "inversion": "spatial-temporal", "steps": 20, "guidance": 3.5, "frames": 8, "size": "512x320",
+         "start": 2.5, "every": 3, "output_size": "source",
          "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world",
-         "precision": "mixed", "inversion_steps": 40, "temperature": 0.05, "bases_of": "features", "empty_bases": "attended",
+         "precision": "mixed", "reconstruction": false, "inversion_steps": 40, "temperature": 0.05, "bases_of": "features", "empty_bases": "attended",
          "attention_share": 0.25, "cross_attention_share": 1,
          "emphasis": {"red": 2, "very fast": -0.5}, "replace_words": true,
          "blend_words": ["car", "road"], "blend_threshold": 0.4}
@@ -125,6 +139,26 @@ import Testing
     var given = EditSettings(prompt: "x")
     given.size = .shorterSide(64)
     #expect(SettingsFields(json: try SettingsFields(given).json)?.settings == given)
+  }
+
+  @Test("'count' and 'frames' are the same key, and both at once are an error")
+  func count() throws {
+    #expect(try settings("prompt: x\ncount: 5") == settings("prompt: x\nframes: 5"))
+    #expect(try settings("prompt: x\ncount: 5").frames == 5)
+    #expect(
+      error("prompt: x\nframes: 5\ncount: 5")
+        == "'frames' and 'count' are the same: keep one of them")
+    #expect(
+      error("prompt: x\ncount: 0") == "'count' takes a whole number from 1 up, not '0'")
+    // Other programs know it by its old name.
+    #expect(try SettingsFields(settings("prompt: x\ncount: 5")).json.contains("\"frames\":5"))
+    #expect(
+      error("prompt: x\nstart: -1") == "'start' takes a number from 0 to 1000000, not '-1'")
+    #expect(
+      error("prompt: x\nevery: 0") == "'every' takes a whole number from 1 to 1000000, not '0'")
+    #expect(
+      error("prompt: x\noutput_size: large")
+        == "'output_size' takes one of working, source, not 'large'")
   }
 
   @Test("one word alone is a list of one")
@@ -201,15 +235,24 @@ import Testing
     #expect(
       error("promt: x")
         == "unknown key 'promt': did you mean 'prompt'? A sidecar takes prompt, source_prompt, negative_prompt, method, "
-        + "inversion, steps, inversion_steps, guidance, frames, size, seed, bases, iterations, temperature, bases_of, "
+        + "inversion, steps, inversion_steps, guidance, start, frames, count, every, size, output_size, seed, bases, iterations, temperature, bases_of, "
         + "empty_bases, "
         + "attention_share, feature_share, cross_attention_share, group_size, blending, free_u, pull, image_guidance, emphasis, replace_words, blend_words, "
         + "blend_threshold, "
-        + "model, loras, precision, priority"
+        + "model, loras, precision, reconstruction, priority"
     )
     #expect(
       error(#"{"Source-Prompt": "x", "prompt": "y"}"#, "json").contains(
         "did you mean 'source_prompt'?"))
+    for (key, meant) in [
+      ("negative", "negative_prompt"), ("image", "image_guidance"),
+      ("threshold", "blend_threshold"),
+    ] {
+      #expect(error("prompt: x\n\(key): y").contains("did you mean '\(meant)'?"))
+    }
+    // Three begin so.
+    #expect(error("prompt: x\nsteps_of: 3").contains("did you mean 'steps'?"))
+    #expect(!error("prompt: x\nblend: 1").contains("did you mean"))
     #expect(error("prompt: x\ncolour: red").hasPrefix("unknown key 'colour': A sidecar takes"))
   }
 

@@ -111,7 +111,10 @@ final class TestSpool {
     #expect(job.error == "c.yaml: 'steps' takes a whole number from 1 to 1000, not 'none'")
     let delivered = try test.spool.deliver(job.id)
     #expect(delivered.outboxName == "c")
-    #expect(folder.names("outbox/c") == ["job.log", "result.json", "sidecar.yaml", "source.mp4"])
+    #expect(
+      folder.names("outbox/c") == [
+        "job.log", "report.html", "result.json", "sidecar.yaml", "source.mp4",
+      ])
     #expect(try test.report("c")["error"] == .text(job.error ?? ""))
     #expect(folder.content("outbox/c/source.mp4") == "the clip")
   }
@@ -260,7 +263,9 @@ final class TestSpool {
     _ = try test.finish(job.id)
     _ = try test.spool.deliver(job.id)
     #expect(
-      folder.names("outbox/my: clip") == ["edited.mp4", "job.log", "result.json", "source.mov"])
+      folder.names("outbox/my: clip") == [
+        "edited.mp4", "job.log", "report.html", "result.json", "source.mov",
+      ])
   }
 
   @Test("a submission that the disk fails halfway is completed later, and says so")
@@ -368,7 +373,7 @@ final class TestSpool {
     #expect((delivered.outboxName, delivered.state) == ("c", .done))
     #expect(
       folder.names("outbox/c") == [
-        "edited.mp4", "job.log", "result.json", "sidecar.yaml", "source.mp4",
+        "edited.mp4", "job.log", "report.html", "result.json", "sidecar.yaml", "source.mp4",
       ])
     #expect(folder.names("work").isEmpty)
     let report = try test.report("c")
@@ -399,7 +404,10 @@ final class TestSpool {
     let job = try #require(try test.claim().first)
     _ = try test.finish(job.id, as: state, error: state == .failed ? "it is no video" : nil)
     _ = try test.spool.deliver(job.id)
-    #expect(folder.names("outbox/c") == ["job.log", "result.json", "sidecar.txt", "source.mp4"])
+    #expect(
+      folder.names("outbox/c") == [
+        "job.log", "report.html", "result.json", "sidecar.txt", "source.mp4",
+      ])
     #expect(try test.report("c")["state"] == .text(state.rawValue))
     #expect(try test.report("c")["error"] == (state == .failed ? .text("it is no video") : nil))
   }
@@ -412,7 +420,10 @@ final class TestSpool {
     try FileSystem.removeAll(folder.path("work/\(job.id)/result"))
     _ = try test.spool.store.finish(job.id, as: .cancelled)
     #expect(try test.spool.deliver(job.id, again: again).outboxName == "c")
-    #expect(folder.names("outbox/c") == ["job.log", "result.json", "sidecar.txt", "source.mp4"])
+    #expect(
+      folder.names("outbox/c") == [
+        "job.log", "report.html", "result.json", "sidecar.txt", "source.mp4",
+      ])
     #expect(folder.content("outbox/c/source.mp4") == "the clip")
   }
 
@@ -452,7 +463,7 @@ final class TestSpool {
     #expect(try test.spool.deliver(job.id, again: true).outboxName == "c")
     #expect(
       folder.names("outbox/c") == [
-        "edited.mp4", "job.log", "result.json", "sidecar.txt", "source.mp4",
+        "edited.mp4", "job.log", "report.html", "result.json", "sidecar.txt", "source.mp4",
       ])
   }
 
@@ -471,7 +482,7 @@ final class TestSpool {
     #expect(try FileSystem.names(in: other).map { String(decoding: $0, as: UTF8.self) } == ["c"])
     #expect(
       folder.names("outbox/c") == [
-        "edited.mp4", "job.log", "result.json", "sidecar.txt", "source.mp4",
+        "edited.mp4", "job.log", "report.html", "result.json", "sidecar.txt", "source.mp4",
       ])
     #expect(folder.names("work").isEmpty)
   }

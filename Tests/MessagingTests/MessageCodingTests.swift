@@ -110,6 +110,7 @@ import Testing
     let shared = Assignment(
       job: Self.id, attempt: 2, settings: Self.settings, model: "m",
       limits: ClipLimits(frames: 3, framePixels: 4, memoryBytes: 5), checkpointInterval: 2.5,
+      video: VideoCoding(codec: .hevc, quality: 20),
       files: .shared(
         Assignment.SharedFiles(
           source: "/a b/c", resultFolder: "/d", checkpointFolder: "/f", cacheFolder: "/g",

@@ -35,32 +35,6 @@ import Testing
     #expect(durationText(seconds: seconds) == text)
   }
 
-  @Test("on a terminal the line rewrites itself and keeps to the terminal's width")
-  func terminal() throws {
-    // TIOCSPTLCK and TIOCGPTN, which unlock a pseudoterminal and give its number.
-    let ours = open("/dev/ptmx", O_RDWR | O_NOCTTY)
-    var (locked, number): (Int32, Int32) = (0, 0)
-    #expect(ioctl(ours, 0x4004_5431, &locked) == 0 && ioctl(ours, 0x8004_5430, &number) == 0)
-    let theirs = open("/dev/pts/\(number)", O_RDWR | O_NOCTTY)
-    defer { for end in [ours, theirs] { close(end) } }
-    var size = winsize(ws_row: 24, ws_col: 11, ws_xpixel: 0, ws_ypixel: 0)
-    #expect(ioctl(theirs, UInt(TIOCSWINSZ), &size) == 0)
-    var line = ProgressLine(descriptor: theirs)
-    line.show("invert 1/50", milestone: "invert")
-    line.show("edit\u{1B}", milestone: "edit")
-    line.finish()
-    line.finish()
-    // A pseudoterminal hands over in pieces.
-    var shown = ""
-    while !shown.hasSuffix("\r\n") {
-      var bytes = [UInt8](repeating: 0, count: 1000)
-      let count = read(ours, &bytes, bytes.count)
-      try #require(count > 0)
-      shown += String(decoding: bytes.prefix(count), as: UTF8.self)
-    }
-    #expect(shown == "\r\u{1B}[Kinvert 1/5\r\u{1B}[Kedit\\u{1B}\r\n")
-  }
-
   @Test("where lines are not rewritten, news come through at once and the rest from time to time")
   func throttle() {
     var throttle = LineThrottle<Int>()

@@ -21,9 +21,25 @@ import Testing
     #expect(settings == expected)
   }
 
+  @Test("frames are chosen by start, count and every, and the edit may be enlarged")
+  func chosenFrames() throws {
+    var expected = EditSettings(prompt: "a fox", frames: 8)
+    (expected.start, expected.every, expected.outputSize) = (1.5, 2, .source)
+    for count in ["--count", "--frames"] {
+      #expect(
+        try SettingsOptions.parse([
+          "--prompt", "a fox", "--start", "1.5", count, "8", "--every", "2", "--output-size",
+          "source",
+        ]).settings == expected)
+    }
+  }
+
   @Test(
     "a value out of its limits is refused with what the option takes",
     arguments: [
+      (["--start=-1"], "--start takes a number of seconds from 0 to 1000000, not -1.0."),
+      (["--every", "0"], "--every takes a whole number from 1 to 1000000, not 0."),
+      (["--count", "1", "--frames", "1"], "--count and --frames are the same; keep one of them."),
       (["--prompt", " \n"], "--prompt takes"),
       (["--steps", "0"], "--steps takes a whole number from 1 to 1000, not 0."),
       (["--steps", "1001"], "--steps takes a whole number from 1 to 1000, not 1001."),

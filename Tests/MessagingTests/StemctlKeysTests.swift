@@ -35,14 +35,19 @@ import Testing
     #expect(byFile.output == "allowed client/alice\n")
     let byText = try keys("allow", "alice", "--as", "worker", key)
     #expect(byText.output == "allowed worker/alice\n")
-    #expect(try keys("list").output == "client  alice  \(key)\nworker  alice  \(key)\n")
+    #expect(
+      try keys("list").output
+        == "ROLE    NAME   PUBLIC KEY\nclient  alice  \(key)\nworker  alice  \(key)\n")
+    #expect(
+      try keys("list", "--json").output.hasPrefix(
+        "[{\"name\":\"alice\",\"public_key\":\""))
 
     #expect(try keys("revoke", "alice", "--as", "worker").output == "revoked worker/alice\n")
     #expect(try keys("revoke", "alice").output == "revoked client/alice\n")
     let unknown = try keys("revoke", "alice")
     #expect(unknown.status == 1)
     #expect(unknown.errors.contains("No key has the name alice"))
-    #expect(try keys("list").output == "")
+    #expect(try keys("list", "--json").output == "[]\n")
   }
 
   @Test("a secret key is not taken for a public one, and a file that is not there is named")
@@ -52,7 +57,7 @@ import Testing
     #expect(secret.status == 1 && secret.errors.contains("allow the .public file beside it"))
     let missing = try keys("allow", "alice", "--as", "client", home.path("bob.public"))
     #expect(missing.status == 1 && missing.errors.contains("There is no key file"))
-    #expect(try keys("list").output == "")
+    #expect(try keys("list", "--json").output == "[]\n")
   }
 
   @Test("the daemon's key is made once and printed alone")
@@ -88,7 +93,7 @@ import Testing
     #expect(mkdir(root.path("keys/clients"), 0o750) == 0)
     try Data("nonsense".utf8).write(to: URL(filePath: root.path("keys/clients/x")))
     let list = try keys("list")
-    #expect(list.output == "")
+    #expect(list.output == "ROLE  NAME  PUBLIC KEY\n")
     #expect(list.errors.hasPrefix("note: The key file "))
     #expect(list.errors.contains("holds no key"))
   }

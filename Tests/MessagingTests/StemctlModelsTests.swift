@@ -31,8 +31,9 @@ import Testing
     try fill()
     let outcome = try run("list")
     #expect(outcome.status == 0, "\(outcome.errors)")
-    let lines = outcome.output.split(separator: "\n").map(String.init)
-    #expect(lines.count == 3)
+    let all = outcome.output.split(separator: "\n").map(String.init)
+    #expect(all.count == 4 && all.first?.hasPrefix("MODEL ") == true)
+    let lines = Array(all.dropFirst())
     #expect(lines[0].hasPrefix("look ") && lines[0].contains("a LoRA"))
     #expect(lines[1].hasPrefix("old ") && lines[1].contains("pickle"))
     #expect(lines[2].hasPrefix("world ") && lines[2].contains("epsilon"))
@@ -44,6 +45,34 @@ import Testing
     #expect(entries[2]["error"] == nil && entries[1]["error"] is String)
     let missing = try run("list", "--models", "/nonexistent")
     #expect(missing.status == 1 && missing.errors.contains("/nonexistent"))
+  }
+
+  @Test("a path needs no ending, and LoRAs are those beside the model")
+  func paths() throws {
+    try fill()
+    let loras = root.url.appending(path: "loras")
+    try FileManager.default.createDirectory(at: loras, withIntermediateDirectories: false)
+    try FileManager.default.copyItem(
+      at: root.url.appending(path: "look.safetensors"),
+      to: loras.appending(path: "style.safetensors"))
+    let folder = root.url.path(percentEncoded: false)
+    #expect(try run("list").output.hasSuffix("\nfor the key 'loras': style\n"))
+    let look = try run("inspect", folder + "/look")
+    #expect(look.status == 1 && look.output.contains("put it into the folder 'loras'"))
+    let there = try run("inspect", folder + "/loras/style")
+    #expect(there.status == 1 && there.output.contains("none itself: name it with the key 'loras'"))
+    // The models' folder is another one.
+    func edit(_ lora: String) throws -> String {
+      try Program.run(
+        "stemctl",
+        [
+          "edit", Self.models + "/tiny-world/clips/00-color.mp4", "--model", folder + "/world",
+          "--prompt", "x", "--output", folder + "/x.mp4", "--set", "loras=[\(lora)]",
+        ], environment: ["STEMD_MODELS": Self.models]
+      ).errors
+    }
+    #expect(try edit("style").contains("style.safetensors is not a whole LoRA"))
+    #expect(try edit("stile").contains("did you mean 'style'?"))
   }
 
   @Test("an inspection takes a name or a path, and ends with 1 where the model cannot be used")
@@ -61,6 +90,13 @@ import Testing
       #expect(outcome.status == 1 && outcome.output.contains("NOT OK"))
       #expect(outcome.output.contains(text))
     }
+    let json = try run("inspect", "world", "--json")
+    let summary = try #require(
+      try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any])
+    #expect(summary["size"] as? Int == 128 && (summary["parts"] as? [Any])?.count == 3)
+    #expect((summary["errors"] as? [Any])?.isEmpty == true && summary["edit_memory"] is Int)
+    let near = try run("verify", "worl", "golden")
+    #expect(near.status == 1 && near.errors.contains("did you mean 'world'?"), "\(near.errors)")
     let missing = try run("inspect", "../nothing")
     #expect(missing.status == 1 && (missing.errors + missing.output).contains("nothing"))
     let folder = try run("inspect", "world", "--prediction-type", "epsilon")

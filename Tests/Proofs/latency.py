@@ -8,7 +8,7 @@ from chaos import moment
 from promises import Promises, median, milliseconds, say
 from service import CLIPS, Service, parser
 
-STAGES = ["load", "decode", "encode-latents", "invert", "reconstruct", "edit", "decode-latents", "encode", "measure"]
+STAGES = ["load", "decode", "encode-latents", "invert", "reconstruct", "edit", "decode-latents", "encode", "measure", "present"]
 
 
 def drop(service, name, clip, sidecar_last):

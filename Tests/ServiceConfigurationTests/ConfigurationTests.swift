@@ -1,3 +1,4 @@
+import EditSettings
 import Foundation
 import Testing
 import Yams
@@ -114,6 +115,19 @@ import Yams
     #expect(try Self.origin("models", resolved) == .standard)
     #expect(
       resolved.files == [files.main, files.main + ".d/10-a.yaml", files.main + ".d/20-b.yaml"])
+  }
+
+  @Test("a quality that the codec does not take is told with its place")
+  func videoQuality() throws {
+    let files = try Files("video: {codec: av1, quality: 60}")
+    #expect(try files.sources().load().values.video == VideoCoding(codec: .av1, quality: 60))
+    let error = #expect(throws: ConfigurationError.self) {
+      try files.sources(["STEMD_VIDEO_CODEC": "hevc"]).load()
+    }
+    #expect(
+      error?.description
+        == "\(files.main), line 1: 'video.quality' does not fit 'video.codec': hevc takes a quality from 0 to 51, not 60"
+    )
   }
 
   @Test("a key without a value takes an earlier file's back; a group without keys takes nothing")
@@ -261,6 +275,7 @@ import Yams
     configuration.limits.workerMemory = 12 << 30
     configuration.limits.runTime = 86_400
     configuration.limits.stallTime = 61.5
+    configuration.video = VideoCoding(codec: .av1, quality: 20)
     var yaml = ""
     for key in ConfigurationKey.all {
       #expect(

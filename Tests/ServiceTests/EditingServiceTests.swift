@@ -18,7 +18,8 @@ import VideoFile
     #expect(job.state == .done, "\(job.error ?? "")")
     #expect(
       service.names(service.folders.outbox.appending(path: "ball")) == [
-        "edited.mp4", "job.log", "result.json", "sidecar.yaml", "source.mp4",
+        "comparison.mp4", "edited.mp4", "job.log", "poster.png", "report.html", "result.json",
+        "sidecar.yaml", "source.mp4",
       ])
     #expect(try Data(contentsOf: URL(filePath: service.outbox("ball/source.mp4"))) == clip)
     let edited = try VideoProcess(program: Service.program("stem-worker")).decode(

@@ -40,7 +40,11 @@ import Testing
     guard case .files(job.id, let files) = try client.request(.files(job: job.id)) else {
       throw Service.Unexpected()
     }
-    #expect(files.map(\.name) == ["edited.mp4", "job.log", "result.json", "source.mp4"])
+    #expect(
+      files.map(\.name) == [
+        "comparison.mp4", "edited.mp4", "job.log", "poster.png", "report.html", "result.json",
+        "source.mp4",
+      ])
     var fetched = Data()
     while fetched.count < clip.count {
       let (reply, body) = try client.answer(

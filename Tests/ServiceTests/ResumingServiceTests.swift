@@ -70,7 +70,7 @@ import Testing
     #expect(try service.content("ball/job.log").contains("cancelled; delivered"))
     #expect(
       service.names(service.folders.outbox.appending(path: "ball")) == [
-        "job.log", "result.json", "source.mp4",
+        "job.log", "report.html", "result.json", "source.mp4",
       ])
   }
 

@@ -150,9 +150,12 @@ final class Service {
   static func settings(
     _ prompt: String = "a photo of a purple ball", steps: Int = 1, frames: Int = 2
   ) -> EditSettings {
-    EditSettings(
+    var settings = EditSettings(
       prompt: prompt, steps: steps, frames: frames, size: .exactly(FrameSize(width: 64, height: 64))
     )
+    // Takes time, and is looked at elsewhere.
+    settings.reconstruction = false
+    return settings
   }
 
   func content(_ name: String) throws -> String {

@@ -29,7 +29,7 @@ import Testing
       text: [String] = textLayers, metadata: [String: String] = [:],
       down: (_ layer: String, _ isText: Bool) -> String,
       up: (_ layer: String, _ isText: Bool) -> String,
-      alphaName: (_ layer: String, _ isText: Bool) -> String = { layer, _ in layer }
+      alphaName: (_ layer: String, _ isText: Bool) -> String? = { layer, _ in layer }
     ) throws {
       let (model, home) = (try DamagedModel(), try DamagedModel())
       var lora = StoredTensors()
@@ -69,7 +69,7 @@ import Testing
             let ones = Array(repeating: 1, count: shape.count - 2)
             put(down(layer, isText), d, downward.shape)
             put(up(layer, isText), u, [shape[0], rank] + ones)
-            if let alpha { put(alphaName(layer, isText), [alpha], []) }
+            if let alpha, let name = alphaName(layer, isText) { put(name, [alpha], []) }
           }
           return tensors
         }
@@ -112,16 +112,50 @@ import Testing
     try TinyWorld.expectEqual(opened([sample.file: 0.8]), sample.expected)
   }
 
-  @Test("an alpha that diffusers notes beside the tensors")
-  func notedAlpha() throws {
+  @Test(
+    "an alpha that diffusers notes beside the tensors, of a pipeline's LoRA or of a UNet's own",
+    arguments: ["unet.", ""])
+  func notedAlpha(prefix: String) throws {
     let sample = try Sample(
       weight: 0.5, alpha: nil, text: [],
-      metadata: ["lora_adapter_metadata": #"{"unet.r": 3, "unet.lora_alpha": 6}"#],
-      down: { layer, _ in "unet.\(layer).lora_A.weight" },
-      up: { layer, _ in "unet.\(layer).lora_B.weight" })
+      metadata: [
+        "lora_adapter_metadata": "{\"\(prefix)r\": 3, \"\(prefix)lora_alpha\": 6}"
+      ],
+      down: { layer, _ in "\(prefix)\(layer).lora_A.weight" },
+      up: { layer, _ in "\(prefix)\(layer).lora_B.weight" })
     // Twice the weight of a file without.
     let twice = try opened([sample.file: 0.25])
     try TinyWorld.expectEqual(twice, sample.expected)
+  }
+
+  @Test(
+    "a layer's alpha is that of the first pattern that is its path or an end of it",
+    arguments: [
+      #"{"attn1.to_q": 6, "to_q": 9}"#, #"{"q": 9, "to_q": 6}"#, #"{"1.to_q": 9, "to_q": 6}"#,
+      #"{"^attn1.to_q": 9, "attn1.to_q": 6}"#,
+      #"{"^down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q": 6, "attn1.to_q": 9}"#,
+    ])
+  func alphaPatterns(patterns: String) throws {
+    let sample = try Sample(
+      weight: 1, alpha: 6, unet: Array(Self.unetLayers.prefix(1)), text: [],
+      metadata: [
+        "lora_adapter_metadata": #"{"unet.lora_alpha": 1, "unet.alpha_pattern": \#(patterns)}"#
+      ],
+      down: { layer, _ in "unet.\(layer).lora_A.weight" },
+      up: { layer, _ in "unet.\(layer).lora_B.weight" },
+      alphaName: { _, _ in nil })
+    try TinyWorld.expectEqual(opened([sample.file: 1]), sample.expected)
+  }
+
+  @Test("kohya's names as diffusers writes them, whose text encoder has a number")
+  func numberedTextEncoder() throws {
+    func name(_ layer: String, _ isText: Bool, _ ending: String) -> String {
+      (isText ? "lora_te1_text_model_" : "lora_unet_") + layer.replacing(".", with: "_") + ending
+    }
+    let sample = try Sample(
+      weight: 1, alpha: nil, down: { name($0, $1, ".lora_down.weight") },
+      up: { name($0, $1, ".lora_up.weight") })
+    try TinyWorld.expectEqual(opened([sample.file: 1]), sample.expected)
   }
 
   @Test("diffusers' names of 2023, of attention's processors")
@@ -211,8 +245,9 @@ import Testing
         "lora_unet_mid_block_nowhere.lora_up.weight": [5, 2],
       ]).contains("'mid_block_nowhere'"))
     #expect(
-      try complaint(["lora_te1_text_model_x.lora_down.weight": [2, 3]]).contains("Diffusion XL"))
+      try complaint(["lora_te2_text_model_x.lora_down.weight": [2, 3]]).contains("Diffusion XL"))
     #expect(try complaint(["lora_unet_\(layer).hada_w1_a": [2, 3]]).contains("a LoHa"))
+    #expect(try complaint(["unet.conv_in.lora_B.bias": [2]]).contains("with biases"))
     #expect(
       try complaint(["base_model.model.conv_in.lora_A.weight": [2, 3]]).contains("as peft saves it")
     )

@@ -17,7 +17,7 @@ import Testing
     "scalar": Tensor([2], shape: []),
   ]
 
-  @Test("what is written is read again, bit by bit, mapped or read, and nothing is left aside")
+  @Test("what is written is read again, bit by bit, checked or not, and nothing is left aside")
   func roundTrip() throws {
     try inFolder { folder in
       let written = try SafetensorsFile.write(
@@ -31,7 +31,7 @@ import Testing
       for file in [
         try SafetensorsFile(url),
         try SafetensorsFile(
-          reading: url, bytes: written.content.bytes, sha256: written.content.sha256),
+          checking: url, bytes: written.content.bytes, sha256: written.content.sha256),
       ] {
         #expect(file.metadata == ["made by": "a test"])
         #expect(file.names == tensors.keys.sorted())
@@ -61,7 +61,7 @@ import Testing
       let url = folder.appending(path: name)
       func fails() -> Bool {
         let error = #expect(throws: WeightsError.self) {
-          try SafetensorsFile(reading: url, bytes: content.bytes, sha256: content.sha256)
+          try SafetensorsFile(checking: url, bytes: content.bytes, sha256: content.sha256)
         }
         return error?.description.contains(url.path) == true
       }

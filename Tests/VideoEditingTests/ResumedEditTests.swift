@@ -47,15 +47,16 @@ private final class HeldStates: EditMemory {
   @Test(
     "an edit that is cut off at every boundary in turn has the same bits in the end",
     arguments: [
-      (EditingMethod.tokenflow, InversionMethod.stem, true),
-      (.tokenflow, .ddim, false), (.reconstruct, .stem, false), (.pix2video, .stem, false),
-      (.text2videoZero, .stem, false),
+      (EditingMethod.tokenflow, InversionMethod.stem, true, nil),
+      (.tokenflow, .ddim, false, 10), (.reconstruct, .stem, false, 4),
+      (.pix2video, .stem, false, nil), (.text2videoZero, .stem, false, nil),
     ])
-  func cutAtEveryBoundary(method: EditingMethod, inversion: InversionMethod, reconstructs: Bool)
-    throws
-  {
-    let settings = EditSettings(
+  func cutAtEveryBoundary(
+    method: EditingMethod, inversion: InversionMethod, reconstructs: Bool, inversionSteps: Int?
+  ) throws {
+    var settings = EditSettings(
       prompt: "a blue ball", method: method, inversion: inversion, steps: 2, bases: 16)
+    settings.inversionSteps = inversionSteps
     var boundaries: [EditProgress] = []
     let whole = try edit(settings, reconstructs: reconstructs) { boundaries.append($0) }
     var memory = HeldStates()
@@ -91,6 +92,26 @@ private final class HeldStates: EditMemory {
     }
     #expect(seen.filter { $0.hasPrefix("invert") } == ["invert 3"])
     #expect(seen.filter { $0.hasPrefix("edit") } == ["edit 2", "edit 3"])
+  }
+
+  @Test("an inversion in finer steps goes on between two noise levels")
+  func betweenLevels() throws {
+    var settings = EditSettings(
+      prompt: "a blue ball", method: .reconstruct, steps: 2, bases: 16)
+    settings.inversionSteps = 10
+    for (cut, next) in [(3, 3), (6, 6), (1, 1)] {
+      let memory = HeldStates()
+      #expect(throws: Cut.self) {
+        try edit(
+          settings, memory: memory,
+          cutAt: EditProgress(stage: .invert, step: cut, steps: 6, frames: 9))
+      }
+      var seen: [Int] = []
+      _ = try edit(settings, memory: HeldStates(memory.kept)) {
+        if $0.stage == .invert { seen.append($0.step) }
+      }
+      #expect(seen == Array(next...6))
+    }
   }
 
   @Test("states of another shape are computed anew")

@@ -79,6 +79,16 @@ import VideoEditing
     }
   }
 
+  @Test("a guidance for edits by instruction is refused where the model takes none")
+  func noInstructions() throws {
+    var settings = EditSettings(prompt: "make it blue", method: .text2videoZero, steps: 2)
+    let model = try TinyWorld.model.get()
+    try VideoEdit.check(settings, for: model)
+    settings.options.imageGuidance = 2
+    let error = #expect(throws: ModelError.self) { try VideoEdit.check(settings, for: model) }
+    #expect(error?.description.hasPrefix("'image_guidance' is for models that take") == true)
+  }
+
   @Test("a model that takes instructions edits a clip without inverting it, by its own method only")
   func instructedClip() throws {
     let instructed = try InstructedModel(golden.tensor("instructed.conv_in"))
@@ -95,6 +105,10 @@ import VideoEditing
       EditSettings(prompt: "make it blue", method: .text2videoZero, steps: 2))
     #expect(result.edited.shape == frames.shape && result.edited.isFinite)
     #expect(result.reconstructed == nil)
+    // Nobody is to wait for one that does not come.
+    let settings = EditSettings(prompt: "make it blue", method: .text2videoZero)
+    let promisesOne = VideoEdit(model: model, settings: settings, measures: true).reconstructs
+    #expect(!promisesOne)
     #expect(!stages.contains(.invert) && stages.contains(.edit))
     for method in EditingMethod.allCases where method != .text2videoZero {
       let error = #expect(throws: ModelError.self) {

@@ -27,12 +27,16 @@ struct ConfinementTests {
   }
 
   /// What comes of a clip that makes the encoder do `lines`.
-  private func encoding(_ lines: [String]) throws -> VideoFileError {
+  private func encoding(_ lines: [String], _ options: EncodingOptions = EncodingOptions()) throws
+    -> VideoFileError
+  {
     let text = Array("<<\(lines.joined(separator: "\n"))>>".utf8)
     var clip = sampleClip(width: 128, height: 128, frames: 1)
     clip.pixels.replaceSubrange(..<text.count, with: text)
     let path = folder.file("out-\(UUID().uuidString).mp4")
-    let error = try #require(throws: VideoFileError.self) { try planted.encode(clip, to: path) }
+    let error = try #require(throws: VideoFileError.self) {
+      try planted.encode(clip, to: path, options: options)
+    }
     #expect(!FileManager.default.fileExists(atPath: path))
     return error
   }
@@ -190,6 +194,19 @@ struct ConfinementTests {
     #expect(try decoding(["pwrite64 1 x 1 0"]).kind == .suspicious)
     #expect(try encoding(["pwrite64 1 x 1 0"]).problem == "pwrite64: 1;")
     #expect(try encoding(["pwrite64 0 x 1 0"]).problem == "pwrite64: -\(ESPIPE);")
+  }
+
+  @Test("the file of the sound can be read by the encoder, and nothing else done to it")
+  func sound() throws {
+    let source = try folder.write([UInt8](repeating: 7, count: 100), to: "source.mp4")
+    let lines = ["lseek 3 0 2", "pread64 3 \(String(repeating: "x", count: 8)) 8 0"]
+    let options = EncodingOptions(sound: SoundSource(path: source))
+    let ways = try waysToFiles()
+    let said = results(try encoding(lines + ["pwrite64 3 x 1 0"] + ways, options).problem)
+    #expect(said == ["lseek: 100", "pread64: 8", "pwrite64: -\(EBADF)"] + refusals(of: ways))
+    #expect(results(try encoding(lines).problem) == ["lseek: -\(EBADF)", "pread64: -\(EBADF)"])
+    #expect(try encoding(["sendmsg 3"], options).kind == .suspicious)
+    #expect(try folder.bytes(of: "source.mp4") == [UInt8](repeating: 7, count: 100))
   }
 
   @Test("threads may be started: they are held as the process is")

@@ -129,7 +129,7 @@ struct RoundTripTests {
       }
     }
     #expect(problem { _ in } == "nothing")
-    #expect(problem { $0.width = 15 }.contains("15x16: H.264 for every player takes even sides"))
+    #expect(problem { $0.width = 15 }.contains("15x16: videos for every player take even sides"))
     #expect(problem { $0.timing.pts = [] }.contains("no frames"))
     #expect(problem { $0.pixels.removeLast() }.contains("take 2304 bytes, not 2303"))
     #expect(problem { $0.timing.pts = [0, 2, 2] }.contains("do not start at 0 and increase"))

@@ -28,9 +28,11 @@ final class TemporaryFolder {
   }
 
   /// Encodes in this process.
-  func write(_ clip: VideoClip, to name: String) throws -> String {
+  func write(
+    _ clip: VideoClip, to name: String, options: EncodingOptions = EncodingOptions()
+  ) throws -> String {
     let file = try createVideo(path: file(name))
-    try VideoEncoder.encode(clip, descriptor: file.descriptor, name: name)
+    try VideoEncoder.encode(clip, descriptor: file.descriptor, name: name, options: options)
     return self.file(name)
   }
 

@@ -145,7 +145,7 @@ struct VideoProcessTests {
   func drips() throws {
     let limits = VideoProcess.Limits(stallSeconds: 20, totalSeconds: 0.5)
     #expect(
-      try failure("printf STEMCLP1; while :; do sleep 0.05; printf . >&2; done", limits: limits)
+      try failure("printf STEMCLP2; while :; do sleep 0.05; printf . >&2; done", limits: limits)
         .kind == .stalled)
   }
 
@@ -169,13 +169,16 @@ struct VideoProcessTests {
         withUnsafeBytes(of: value.littleEndian) { Array($0) }
       }
       var stream =
-        Array("STEMCLP1".utf8) + bytes(width) + bytes(height)
+        Array("STEMCLP2".utf8) + bytes(width) + bytes(height)
         + [timeBase, 25, 25, 1].flatMap { bytes($0) } + bytes(Int64.max)
+        + [2, 2, 2, 2] + bytes(width) + bytes(height) + bytes(Int64(0)) + [0]
       for time in times {
         stream +=
           [UInt8(ascii: "F")] + bytes(time) + [UInt8](repeating: 9, count: Int(width * height) * 3)
       }
-      if let end { stream += [UInt8(ascii: "E")] + bytes(end.0) + bytes(end.1) + bytes(UInt32(0)) }
+      if let end {
+        stream += [UInt8(ascii: "E")] + bytes(end.0) + bytes(end.1) + [0] + bytes(UInt32(0))
+      }
       return "exec cat '\(try folder.write(stream, to: UUID().uuidString))'"
     }
     let small = DecodingOptions(size: .exactly(width: 2, height: 2), maximumFrames: 3)
@@ -300,7 +303,7 @@ struct VideoProcessTests {
   func diesWithParent() throws {
     let path = try folder.write(sampleClip(width: 640, height: 480, frames: 40), to: "a.mp4")
     let request = try VideoChild.Request(
-      parent: 424242, limits: VideoProcess.Limits(), options: source
+      parent: 424242, limits: VideoProcess.Limits(), job: .decode(source)
     ).argument()
     // Held open by this process, so that no broken pipe ends the child; nobody takes its frames, so
     // it waits for ever.
@@ -347,7 +350,7 @@ struct VideoProcessTests {
       program: workerProgram.path,
       arguments: [
         "decode-video",
-        VideoChild.Request(parent: getpid(), limits: limits, options: source).argument(),
+        VideoChild.Request(parent: getpid(), limits: limits, job: .decode(source)).argument(),
       ],
       wiring: .reads(descriptor: file.descriptor),
       patience: ChildProgram.Patience(

@@ -85,7 +85,12 @@ public enum Sidecar {
   }
 
   private static func settingsOfPromptAlone(_ text: String) throws -> EditSettings {
-    let parts = text.split(separator: "=>", omittingEmptySubsequences: false)
+    var parts = text.split(separator: "=>", omittingEmptySubsequences: false)
+    // Whoever did not remember which arrow it is; where there are several, they are the prompt's own.
+    for arrow in ["->", "→", "⇒"] where parts.count == 1 {
+      let others = text.split(separator: arrow, omittingEmptySubsequences: false)
+      if others.count == 2 { parts = others }
+    }
     switch parts.count {
     case 1: return EditSettings(prompt: text)
     case 2: return EditSettings(prompt: String(parts[1]), sourcePrompt: String(parts[0]))
@@ -100,6 +105,12 @@ public enum Sidecar {
     -> SidecarRequest
   {
     var request = SidecarRequest(settings: EditSettings(prompt: ""))
+    for key in SidecarKey.all {
+      guard let other = key.otherName, fields.contains(where: { $0.key == other }),
+        fields.contains(where: { $0.key == key.name })
+      else { continue }
+      throw SidecarError("'\(key.name)' and '\(other)' are the same: keep one of them")
+    }
     for (name, value) in fields {
       guard let key = SidecarKey.named(name) else { throw SidecarKey.unknown(name) }
       // A key without a value means its default, but for the one that has none.

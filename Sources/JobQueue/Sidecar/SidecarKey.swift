@@ -2,7 +2,9 @@ import EditSettings
 
 /// One key of a sidecar: what it takes, and which setting it is.
 struct SidecarKey: Sendable {
-  let name: String
+  private(set) var name: String
+  /// What else it is called in a sidecar; messages and results have its name.
+  let otherName: String?
   /// Completes the sentence "'steps' takes …".
   let takes: String
   /// Whether it has no default.
@@ -19,27 +21,30 @@ struct SidecarKey: Sendable {
     _ kind: SidecarKind<Value>, isRequired: Bool = false, for methods: EditingMethod...
   ) {
     self.init(
-      name, path, takes: kind.takes, read: kind.read, write: kind.write, isRequired: isRequired,
-      methods)
+      name, or: nil, path, takes: kind.takes, read: kind.read, write: kind.write,
+      isRequired: isRequired, methods)
   }
 
   /// One that may have no value.
   private init<Value: Sendable>(
-    _ name: String, _ path: WritableKeyPath<SidecarRequest, Value?> & Sendable,
+    _ name: String, or otherName: String? = nil,
+    _ path: WritableKeyPath<SidecarRequest, Value?> & Sendable,
     _ kind: SidecarKind<Value>, for methods: EditingMethod...
   ) {
     self.init(
-      name, path, takes: kind.takes, read: { kind.read($0).map(Optional.some) },
+      name, or: otherName, path, takes: kind.takes, read: { kind.read($0).map(Optional.some) },
       write: { $0.map(kind.write) }, isRequired: false, methods)
   }
 
   private init<Stored>(
-    _ name: String, _ path: WritableKeyPath<SidecarRequest, Stored> & Sendable, takes: String,
+    _ name: String, or otherName: String?,
+    _ path: WritableKeyPath<SidecarRequest, Stored> & Sendable, takes: String,
     read: @escaping @Sendable (SidecarValue) -> Stored?,
     write: @escaping @Sendable (Stored) -> JSONValue?, isRequired: Bool,
     _ methods: [EditingMethod]
   ) {
-    (self.name, self.takes, self.isRequired) = (name, takes, isRequired)
+    (self.name, self.otherName) = (name, otherName)
+    (self.takes, self.isRequired) = (takes, isRequired)
     self.methods = methods.isEmpty ? nil : methods
     set = { value, request in
       guard let value = read(value) else { return false }
@@ -79,8 +84,11 @@ extension SidecarKey {
     Self("steps", \.settings.steps, .whole(1...1000)),
     Self("inversion_steps", \.settings.inversionSteps, .whole(1...1000, ", a multiple of 'steps'")),
     Self("guidance", \.settings.guidance, .number(0...100)),
-    Self("frames", \.settings.frames, .whole(1...Int.max)),
+    Self("start", \.settings.start, .number(0...1_000_000)),
+    Self("frames", or: "count", \.settings.frames, .whole(1...Int.max)),
+    Self("every", \.settings.every, .whole(1...1_000_000)),
     Self("size", \.settings.size, .size),
+    Self("output_size", \.settings.outputSize, .choice),
     Self("seed", \.settings.seed, .seed),
     Self("bases", \.settings.bases, .whole(1...65536)),
     Self("iterations", \.settings.iterations, .whole(1...1000)),
@@ -107,16 +115,29 @@ extension SidecarKey {
     Self("model", \.settings.model, .name),
     Self("loras", \.settings.loras, .loras),
     Self("precision", \.settings.precision, .choice),
+    Self("reconstruction", \.settings.reconstruction, .flag),
     priority,
   ]
 
+  /// The key under either of its names, which it then has.
   static func named(_ name: String) -> SidecarKey? { byName[name] }
 
-  private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
+  /// All that a sidecar may have.
+  static let names = all.flatMap { [$0.name] + ($0.otherName.map { [$0] } ?? []) }
+
+  private static let byName = Dictionary(
+    uniqueKeysWithValues: all.flatMap { key in
+      [(key.name, key)] + (key.otherName.map { [($0, key.called($0))] } ?? [])
+    })
+
+  private func called(_ name: String) -> SidecarKey {
+    var key = self
+    key.name = name
+    return key
+  }
 
   static func unknown(_ key: String) -> SidecarError {
     let shown = key.count > 60 ? displayName(String(key.prefix(60))) + "…" : displayName(key)
-    let names = all.map(\.name)
     let suggestion = nearestName(to: key, among: names).map { "did you mean '\($0)'? " } ?? ""
     return SidecarError(
       "unknown key '\(shown)': \(suggestion)A sidecar takes \(names.joined(separator: ", "))")

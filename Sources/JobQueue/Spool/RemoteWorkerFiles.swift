@@ -2,10 +2,13 @@ import Foundation
 import Glibc
 
 /// The files of a job that a worker elsewhere reads and writes, by the names of the protocol:
-/// `source`, `edited.mp4`, `checkpoint/NAME`. No other name leads anywhere.
+/// `source`, `checkpoint/NAME`, and those of a result. No other name leads anywhere.
 extension Spool {
   private static let checkpointPrefix = "checkpoint/"
-  private static let editedName = "edited.mp4"
+  /// What a worker makes of a job.
+  public static let workersFiles = [
+    "edited.mp4", "comparison.mp4", "poster.png", JobReport.fileName,
+  ]
 
   public func sourceSize(of job: Job) throws -> Int {
     guard let status = try FileSystem.status(folders.sourcePath(of: job)), status.isRegular else {
@@ -50,7 +53,7 @@ extension Spool {
     _ part: Data, at offset: Int, of size: Int, in file: String, of id: JobID
   ) throws -> Int {
     let (folder, name): (String, String)
-    if file == Self.editedName {
+    if Self.workersFiles.contains(file) {
       (folder, name) = (folders.resultFolder(id), file)
     } else {
       let path = try checkpointPath(file, of: id)

@@ -9,6 +9,7 @@ struct ResultReport: Encodable {
     case id, name, source, state, client, key, priority, error, quarantined, settings, attempts,
       submitted, started, finished, figures
     case retryOf = "retry_of"
+    case stoppedAt = "stopped_at"
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -21,6 +22,7 @@ struct ResultReport: Encodable {
     try container.encodeIfPresent(record.key, forKey: .key)
     try container.encode(record.priority, forKey: .priority)
     try container.encodeIfPresent(record.error, forKey: .error)
+    try container.encodeIfPresent(record.stoppedAt, forKey: .stoppedAt)
     if record.isQuarantined { try container.encode(true, forKey: .quarantined) }
     try container.encodeIfPresent(record.retryOf, forKey: .retryOf)
     try container.encodeIfPresent(record.editSettings.map(SettingsFields.init), forKey: .settings)

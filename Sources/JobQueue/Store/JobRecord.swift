@@ -39,6 +39,8 @@ struct JobRecord: Codable, FetchableRecord, PersistableRecord {
   var finished: Date?
   var worker: String?
   var error: String?
+  /// How far it was when it failed, for people.
+  var stoppedAt: String?
   var isQuarantined = false
   var retryOf: String?
   /// Attempts that were cut off through no fault of the job, since one got further than those before.

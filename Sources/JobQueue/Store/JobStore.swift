@@ -178,13 +178,14 @@ public final class JobStore {
   /// Queued or running → done, failed or cancelled. What is left is its delivery.
   public func finish(
     _ id: JobID, as state: JobState, error: String? = nil, isQuarantined: Bool = false,
-    figures: (any Encodable)? = nil, now: Date = Date()
+    figures: (any Encodable)? = nil, stoppedAt: String? = nil, now: Date = Date()
   ) throws -> Job {
     precondition(state.isFinal)
     let figures = try figures.map { String(decoding: try JSONEncoder().encode($0), as: UTF8.self) }
     return try change(id, from: [.queued, .running]) { record in
       record.state = state.rawValue
       record.error = error
+      record.stoppedAt = stoppedAt
       record.isQuarantined = isQuarantined
       record.figures = figures
       record.finished = now.toMilliseconds

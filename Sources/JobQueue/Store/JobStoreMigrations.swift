@@ -9,6 +9,9 @@ enum JobStoreMigrations {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("jobs", migrate: createJobs)
     migrator.registerMigration("clients", migrate: addClients)
+    migrator.registerMigration("places") { database in
+      try database.alter(table: "job") { $0.add(column: "stoppedAt", .text) }
+    }
     return migrator
   }
 

@@ -59,9 +59,14 @@ public final class ControlClient {
   /// seconds.
   ///
   /// `receive` must not use this client.
-  /// - Parameter timeout: Seconds until the first answer. Later a silence is borne for as long as
-  ///   the lease of the watch.
-  public func events(of job: JobID?, timeout: Double = 10, receive: (Job) throws -> Bool) throws {
+  /// - Parameters:
+  ///   - timeout: Seconds until the first answer. Later a silence is borne for as long as the lease
+  ///     of the watch.
+  ///   - began: Called once the watch is in force: whatever changes from then on is passed on.
+  public func events(
+    of job: JobID?, timeout: Double = 10, began: () throws -> Void = {},
+    receive: (Job) throws -> Bool
+  ) throws {
     let socket = try connectedSocket()
     defer {
       // Answers to renewals may still be on their way: the next request starts on a socket of its
@@ -72,6 +77,7 @@ public final class ControlClient {
     var deadline = SuspendingClock.now + .seconds(min(timeout, 1e9))
     var renewal = SuspendingClock.now
     var last: Job?
+    var hasBegun = false
     while true {
       if SuspendingClock.now >= renewal {
         try send(.watch(job: job), on: socket)
@@ -88,6 +94,9 @@ public final class ControlClient {
         guard job != last else { continue }
         last = job
         guard try receive(job) else { return }
+      case .watching where !hasBegun:
+        hasBegun = true
+        try began()
       case .error(let refusal):
         throw refusal
       default:

@@ -5,6 +5,8 @@ import JobQueue
 /// A job as a worker gets it.
 public struct Assignment: Sendable, Equatable {
   public var job: JobID
+  /// What people call it; `nil` from a daemon of another version.
+  public var name: String?
   /// How many times a worker began it, this one included.
   public var attempt: Int
   public var settings: EditSettings
@@ -13,6 +15,8 @@ public struct Assignment: Sendable, Equatable {
   public var limits: ClipLimits
   /// Seconds between checkpoints.
   public var checkpointInterval: Double
+  /// How the edited video is coded.
+  public var video: VideoCoding
   public var files: Files
 
   public enum Files: Sendable, Equatable {
@@ -76,15 +80,17 @@ public struct Assignment: Sendable, Equatable {
   }
 
   public init(
-    job: JobID, attempt: Int, settings: EditSettings, model: String,
-    limits: ClipLimits = ClipLimits(), checkpointInterval: Double = 5, files: Files
+    job: JobID, name: String? = nil, attempt: Int, settings: EditSettings, model: String,
+    limits: ClipLimits = ClipLimits(), checkpointInterval: Double = 5,
+    video: VideoCoding = VideoCoding(), files: Files
   ) {
-    self.job = job
+    (self.job, self.name) = (job, name)
     self.attempt = attempt
     self.settings = settings
     self.model = model
     self.limits = limits
     self.checkpointInterval = checkpointInterval
+    self.video = video
     self.files = files
   }
 }
@@ -94,11 +100,13 @@ extension Assignment: Codable {
     let fields = try decoder.container(keyedBy: MessageField.self)
     self.init(
       job: try fields.decode(JobID.self, forKey: .job),
+      name: try fields.decodeIfPresent(String.self, forKey: .name),
       attempt: try fields.decode(Int.self, forKey: .attempt),
       settings: try fields.decode(SettingsFields.self, forKey: .settings).settings,
       model: try fields.decode(String.self, forKey: .model),
       limits: try fields.decodeIfPresent(ClipLimits.self, forKey: .limits) ?? ClipLimits(),
       checkpointInterval: try fields.decode(Double.self, forKey: .checkpointInterval),
+      video: try fields.decodeIfPresent(VideoCoding.self, forKey: .video) ?? VideoCoding(),
       files: fields.contains(.source)
         ? .shared(try SharedFiles(from: decoder)) : .remote(try RemoteFiles(from: decoder)))
   }
@@ -106,11 +114,13 @@ extension Assignment: Codable {
   public func encode(to encoder: any Encoder) throws {
     var fields = encoder.container(keyedBy: MessageField.self)
     try fields.encode(job, forKey: .job)
+    try fields.encodeIfPresent(name, forKey: .name)
     try fields.encode(attempt, forKey: .attempt)
     try fields.encode(SettingsFields(settings), forKey: .settings)
     try fields.encode(model, forKey: .model)
     try fields.encode(limits, forKey: .limits)
     try fields.encode(checkpointInterval, forKey: .checkpointInterval)
+    try fields.encode(video, forKey: .video)
     switch files {
     case .shared(let files): try files.encode(to: encoder)
     case .remote(let files): try files.encode(to: encoder)

@@ -7,7 +7,7 @@ enum MessageField: String, CodingKey {
     code, message, workers, version, pid, started, mode, values
   case threads, spool, quiet, progress, level, figures, error, reason, attempt, model, limits,
     source,
-    checkpoint
+    checkpoint, video
   case mayPass = "may_pass"
   case checkpointInterval = "checkpoint_interval"
   case resultFolder = "result_folder"

@@ -1,13 +1,13 @@
 import Foundation
 
 /// The file behind an `ipc://` endpoint, and who is at home there.
-struct LocalSocketPath {
+package struct LocalSocketPath {
   /// What a socket's address takes, without the closing zero byte (`sun_path` holds 108).
   static let longest = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
 
   let path: String
 
-  enum Occupant: Equatable {
+  package enum Occupant: Equatable {
     /// Nothing exists at the path.
     case nothing
     /// A socket file that its program left behind.
@@ -21,7 +21,7 @@ struct LocalSocketPath {
   }
 
   /// `nil` for an endpoint of another transport. Throws for a path that cannot be a socket's.
-  init?(endpoint: String) throws {
+  package init?(endpoint: String) throws {
     guard endpoint.hasPrefix("ipc://") else { return nil }
     path = String(endpoint.dropFirst("ipc://".count))
     guard path.hasPrefix("/") else {
@@ -39,7 +39,7 @@ struct LocalSocketPath {
     }
   }
 
-  func occupant() -> Occupant {
+  package func occupant() -> Occupant {
     var information = stat()
     guard lstat(path, &information) == 0 else { return errno == EACCES ? .forbidden : .nothing }
     guard information.st_mode & S_IFMT == S_IFSOCK else { return .otherFile }

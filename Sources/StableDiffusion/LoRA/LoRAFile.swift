@@ -30,7 +30,7 @@ struct LoRAFile {
         throw ModelError(
           "\(path) is no LoRA in the layout of diffusers or kohya: it holds '\(stored)'")
       }
-      var parts = found[name.component, default: [:]][name.layer, default: Parts()]
+      var parts = found[name.component, default: [:]][name.layer, default: Parts(name.path)]
       switch name.part {
       case .down: parts.down = stored
       case .up: parts.up = stored
@@ -53,7 +53,7 @@ struct LoRAFile {
         }
         let rank = Double(down.shape[0])
         let alpha =
-          try parts.alpha.map { try number($0) } ?? notes.alpha(of: layer, component)
+          try parts.alpha.map { try number($0) } ?? notes.alpha(of: parts.path, component)
           ?? rank
         let scale = weight * alpha / (notes.usesRoots(component) ? rank.squareRoot() : rank)
         terms[component, default: [:]][layer] = LowRankTerm(
@@ -70,7 +70,12 @@ struct LoRAFile {
     file.feedSample(to: hash)
   }
 
-  private struct Parts { var down, up, alpha: String? }
+  private struct Parts {
+    let path: String
+    var down, up, alpha: String?
+
+    init(_ path: String) { self.path = path }
+  }
 
   private func number(_ name: String) throws -> Double {
     let tensor = try file.tensor(name)

@@ -8,22 +8,23 @@ struct LoRATensorName: Equatable {
   enum Part { case down, up, alpha }
 
   let component: Component
-  /// The layer's path with `_` for each dot, and without `text_model`.
-  let layer: String
+  /// The layer's path without `text_model`; in kohya's names with `_` for each dot.
+  let path: String
   let part: Part
+
+  /// The layer's path with `_` for each dot, as two layouts have it.
+  var layer: String { path.replacing(".", with: "_") }
 
   /// `nil` for names of another kind.
   init?(_ name: String) {
     guard let (stem, part) = Self.parted(name) else { return nil }
     self.part = part
-    if stem.hasPrefix("lora_unet_") {
-      (component, layer) = (.unet, String(stem.dropFirst("lora_unet_".count)))
-      return
-    }
-    if stem.hasPrefix("lora_te_") {
-      let path = stem.dropFirst("lora_te_".count)
-      (component, layer) = (
-        .textEncoder, path.hasPrefix("text_model_") ? String(path.dropFirst(11)) : String(path)
+    for (prefix, owner) in Self.kohyas where stem.hasPrefix(prefix) {
+      let path = stem.dropFirst(prefix.count)
+      (component, self.path) = (
+        owner,
+        owner == .textEncoder && path.hasPrefix("text_model_")
+          ? String(path.dropFirst(11)) : String(path)
       )
       return
     }
@@ -41,7 +42,7 @@ struct LoRATensorName: Equatable {
     if component == .textEncoder, path.hasPrefix("text_model.") {
       path = String(path.dropFirst(11))
     }
-    (self.component, layer) = (component, path.replacing(".", with: "_"))
+    (self.component, self.path) = (component, path)
   }
 
   private static func parted(_ name: String) -> (stem: String, Part)? {
@@ -58,6 +59,11 @@ struct LoRATensorName: Equatable {
     (".lora_linear_layer.down.weight", .down), (".lora_linear_layer.up.weight", .up),
     // Of `to_q_lora.down.weight`, the layer's name goes up to the end.
     (".down.weight", .down), (".up.weight", .up), (".alpha", .alpha),
+  ]
+
+  /// The text encoder has a number where the names are those of Stable Diffusion XL, which has two.
+  private static let kohyas: [(String, Component)] = [
+    ("lora_unet_", .unet), ("lora_te_", .textEncoder), ("lora_te1_", .textEncoder),
   ]
 
   /// Files that a UNet alone has written name no component.

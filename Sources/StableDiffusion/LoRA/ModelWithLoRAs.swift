@@ -51,6 +51,9 @@ public struct ModelWithLoRAs: ModelSource {
     try base.tokenizer(longest: longest)
   }
 
+  /// Without the LoRAs, so that their edits are measured alike.
+  public func similarity() throws -> CLIPSimilarity? { try base.similarity() }
+
   public func identity() throws -> String {
     let hash = ContentHash()
     hash.update(try base.identity())

@@ -8,6 +8,13 @@ public protocol ClipProcessor: UNetProcessor {
 
   /// Told which of the clip's frames the next call of the UNet has.
   func enter(_ part: ClipPart)
+
+  /// The same, and their numbers, and at which time step it is.
+  func enter(_ part: ClipPart, frames: [Int], timestep: Int)
+}
+
+extension ClipProcessor {
+  public func enter(_ part: ClipPart, frames: [Int], timestep: Int) { enter(part) }
 }
 
 /// What a frame needs of the others.
@@ -79,7 +86,7 @@ extension UNet {
     _ latents: Tensor, timestep: Int, context: Tensor, processor: some ClipProcessor
   ) throws -> Tensor {
     try ClipPasses.over(latents.shape[0], reach: processor.reach) { part, frames in
-      processor.enter(part)
+      processor.enter(part, frames: frames, timestep: timestep)
       return try self(
         part == .whole ? latents : latents.rows(frames), timestep: timestep, context: context,
         processor: processor)

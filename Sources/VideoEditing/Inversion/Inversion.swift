@@ -58,21 +58,23 @@ public struct Inversion {
   ///   - steps: noise levels of the trajectory.
   ///   - inversionSteps: steps in which the noise levels are walked; `nil` for as many as levels.
   ///   - passed: the latents at each of the first levels, where these were reached before.
+  ///   - resumption: where an interrupted inversion goes on between the last of these levels and the
+  ///     next.
   ///   - afterStep: called with the number of finished steps, the latents after them, and the noise
   ///     level that they have reached, counted from 0, where it is the trajectory's; gives the
   ///     latents for the trajectory to hold. What it throws ends the inversion.
   /// - Throws: `ModelError` where these steps do not pass the trajectory's noise levels.
   public func invert(
     _ start: Tensor, context: Tensor, steps: Int, inversionSteps: Int? = nil,
-    processor: some ClipProcessor, passed: [Tensor] = [],
+    processor: some ClipProcessor, passed: [Tensor] = [], resuming resumption: Resumption? = nil,
     afterStep: (Int, Tensor, _ level: Int?) throws -> Tensor = { _, latents, _ in latents }
   ) throws -> Trajectory {
     let levels = try levels(steps, inversionSteps)
     let timesteps = levels.walked
     precondition(passed.count <= steps, "\(passed.count) of \(steps) steps were passed")
     var passed = passed
-    var latents = passed.last ?? start
-    let done = passed.isEmpty ? 0 : levels.places[passed.count - 1] + 1
+    var latents = resumption?.latents ?? passed.last ?? start
+    let done = resumption?.steps ?? (passed.isEmpty ? 0 : levels.places[passed.count - 1] + 1)
     for (index, timestep) in timesteps.enumerated().dropFirst(done) {
       let output = try unet.overClip(
         latents, timestep: timestep, context: context, processor: processor)

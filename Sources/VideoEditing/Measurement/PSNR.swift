@@ -30,6 +30,12 @@ public struct PeakSignalToNoiseRatio: Sendable {
     }
   }
 
+  /// Adds all pictures that another one has gathered.
+  public mutating func add(_ other: PeakSignalToNoiseRatio) {
+    sum += other.sum
+    count += other.count
+  }
+
   /// `nil` where no pixel counted; infinity for equal pictures.
   public var value: Double? { count == 0 ? nil : 10 * log10(4 * Double(count) / sum) }
 }

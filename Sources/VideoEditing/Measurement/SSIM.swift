@@ -33,6 +33,12 @@ public struct StructuralSimilarity: Sendable {
     }
   }
 
+  /// Adds all pictures that another one has gathered.
+  public mutating func add(_ other: StructuralSimilarity) {
+    sum += other.sum
+    count += other.count
+  }
+
   /// `nil` where no picture counted.
   public var value: Double? { count == 0 ? nil : sum / Double(count) }
 

@@ -23,8 +23,7 @@ struct KeysNew: ParsableCommand {
 
   func run() throws {
     let pair = try CurveKeyPair()
-    try FileManager.default.createDirectory(
-      atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    try makeFolder(folder, mode: 0o700)
     try KeyFile.writePair(pair, name: name, folder: folder)
     print(pair.publicKey)
   }

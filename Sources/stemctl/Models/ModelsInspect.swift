@@ -22,17 +22,28 @@ struct ModelsInspect: ParsableCommand {
       valueName: "type"))
   var predictionType: DDIMScheduler.Prediction?
 
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  @OptionGroup
+  var terminal: TerminalOptions
+
   func run() throws {
     let url = try modelURL(of: model)
     if let predictionType { try say(predictionType, of: url) }
     var found = ModelInspection(at: url)
-    if found.asksForPrediction, isatty(STDIN_FILENO) == 1, isatty(STDOUT_FILENO) == 1,
+    if found.asksForPrediction, !json, isatty(STDIN_FILENO) == 1, isatty(STDOUT_FILENO) == 1,
       let answer = ask(found)
     {
       try say(answer, of: url)
       found = ModelInspection(at: url)
     }
-    print(found.text)
+    if json {
+      print(try jsonText(found.summary))
+    } else {
+      let terminal = terminal.terminal(STDOUT_FILENO)
+      terminal.print(found.facts.lines(in: terminal.columns))
+    }
     guard found.isUsable else { throw ExitCode(1) }
   }
 
@@ -66,18 +77,18 @@ func modelURL(of model: String) throws -> URL {
 }
 
 extension ModelInspection {
-  var text: String {
-    var rows = [("model", path)]
-    func add(_ name: String, _ text: String?) { if let text { rows.append((name, text)) } }
-    add("layout", layout)
-    add("family", familyText)
-    add(
+  var facts: Facts {
+    var facts = Facts()
+    facts.add("model", path)
+    facts.add("layout", layout)
+    facts.add("family", familyText)
+    facts.add(
       "predicts",
       prediction.map { $0 == .epsilon ? "epsilon (the noise)" : "v_prediction (velocities)" })
-    add("made for", nativeSize.map { "\($0)x\($0) pixels" })
+    facts.add("made for", nativeSize.map { "\($0)x\($0) pixels" })
     for part in parts {
       let size = byteText(part.storage.values.reduce(0, +))
-      add(
+      facts.add(
         part.name,
         part.problem == nil
           ? "\(size), \(part.storage.types.joined(separator: " and "))" : "cannot be used")
@@ -86,16 +97,58 @@ extension ModelInspection {
       let mixed =
         preparedBytes(.mixed).map { "\(byteText($0)) in mixed" }
         ?? "mixed needs a processor with avx512_bf16"
-      add(
+      facts.add(
         "weights", "\(byteText(full)) of memory in full precision, \(mixed); once for all workers")
     }
     if let editBytes, let nativeSize {
-      add(
+      facts.add(
         "an edit",
         "of \(Self.editFrames) frames of \(nativeSize)x\(nativeSize) takes about \(byteText(editBytes)) besides"
       )
     }
-    for problem in allProblems { add("NOT OK", problem) }
-    return table(rows)
+    for problem in allProblems { facts.add("NOT OK", StyledText(problem, .bad)) }
+    return facts
+  }
+
+  /// The same for programs; sizes in bytes.
+  struct Summary: Encodable {
+    struct Part: Encodable {
+      var name: String
+      var bytes: Int
+      var precision: [String]
+      var error: String?
+    }
+
+    var path: String
+    var layout: String?
+    var family: String?
+    var prediction: String?
+    var size: Int?
+    var parts: [Part]
+    /// Of the weights in each precision.
+    var memory: [String: Int]
+    var editMemory: Int?
+    var errors: [String]
+
+    enum CodingKeys: String, CodingKey {
+      case path, layout, family, prediction, size, parts, memory, errors
+      case editMemory = "edit_memory"
+    }
+  }
+
+  var summary: Summary {
+    Summary(
+      path: path, layout: layout, family: familyText, prediction: prediction?.rawValue,
+      size: nativeSize,
+      parts: parts.map {
+        Summary.Part(
+          name: $0.name, bytes: $0.storage.values.reduce(0, +), precision: $0.storage.types,
+          error: $0.problem)
+      },
+      memory: Dictionary(
+        uniqueKeysWithValues: Precision.allCases.compactMap { precision in
+          preparedBytes(precision).map { (precision.rawValue, $0) }
+        }),
+      editMemory: editBytes, errors: allProblems)
   }
 }

@@ -6,7 +6,8 @@ import StableDiffusion
 struct ModelsList: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list",
-    abstract: "List the models in the models' folder: name, family, size, precision, where.")
+    abstract: "List the models in the models' folder: name, family, size, precision, where.",
+    discussion: "After them the names of the LoRAs in its folder 'loras'.")
 
   @Option(
     help: ArgumentHelp(
@@ -16,6 +17,9 @@ struct ModelsList: ParsableCommand {
 
   @Flag(help: "Print JSON.")
   var json = false
+
+  @OptionGroup
+  var terminal: TerminalOptions
 
   private struct Entry: Encodable {
     var name: String
@@ -43,18 +47,28 @@ struct ModelsList: ParsableCommand {
         precision: model.storage.types, error: model.allProblems.first)
     }
     if json { return print(try jsonText(entries)) }
-    let width = entries.map(\.name.count).max() ?? 0
-    for entry in entries {
-      let name = entry.name.escapingControlCharacters()
-      let text =
-        entry.error.map { "not usable: \($0)" }
-        ?? [
-          entry.family ?? "", entry.prediction ?? "", byteText(entry.bytes),
-          entry.precision.joined(separator: "+"), entry.path,
-        ].joined(separator: "  ")
+    let table = Table(
+      columns: [
+        .init("MODEL", least: 8), .init("FAMILY", least: 8, dispensable: 1),
+        .init("PREDICTS", dispensable: 3), .init("SIZE", isNumber: true),
+        .init("PRECISION", dispensable: 2), .init("WHERE", least: 24),
+      ],
+      rows: entries.map { entry in
+        [
+          StyledText(entry.name), StyledText(entry.family ?? "–"),
+          StyledText(entry.prediction ?? "–"),
+          StyledText(entry.bytes > 0 ? byteText(entry.bytes) : "–"),
+          StyledText(entry.precision.isEmpty ? "–" : entry.precision.joined(separator: "+")),
+          entry.error.map { StyledText("not usable: \($0)", .bad) } ?? StyledText(entry.path),
+        ]
+      })
+    let terminal = terminal.terminal(STDOUT_FILENO)
+    terminal.print(table.lines(in: terminal.columns))
+    let loras = folders.loraNames
+    if !loras.isEmpty {
       print(
-        name.padding(toLength: max(width, name.count), withPad: " ", startingAt: 0) + "  "
-          + text.escapingControlCharacters())
+        "for the key 'loras': "
+          + loras.map { $0.escapingControlCharacters() }.joined(separator: ", "))
     }
   }
 }

@@ -1,0 +1,67 @@
+import EditReport
+import EditSettings
+import Foundation
+import Tensor
+
+/// What lies beside an edit, for people to look at: `report.html`, `comparison.mp4`, `poster.png`.
+public struct EditPresentation: Sendable {
+  public static let reportName = "report.html"
+  public static let comparisonName = "comparison.mp4"
+  public static let posterName = "poster.png"
+
+  /// An existing folder.
+  public var folder: String
+  public var title: String
+  /// Every setting by its name, but for the texts.
+  public var facts: [EditReport.Fact]
+  /// The sidecar that asks for the same again.
+  public var sidecar: String
+  /// Job, program, model and machine.
+  public var origin: [EditReport.Fact]
+
+  public init(
+    folder: String, title: String, facts: [EditReport.Fact] = [], sidecar: String,
+    origin: [EditReport.Fact] = []
+  ) {
+    (self.folder, self.title, self.facts) = (folder, title, facts)
+    (self.sidecar, self.origin) = (sidecar, origin)
+  }
+
+  func path(_ name: String) -> String { folder + "/" + name }
+
+  /// Writes all that lies beside the edit, the page last.
+  /// - Parameters:
+  ///   - page: with what it says of the edit as a whole.
+  ///   - progress: told before each of the steps; what it throws ends the work.
+  ///   - figures: asked for when all but the page is there.
+  /// - Throws: `ClipEditError`, `VideoFileError`, and what `progress` throws.
+  func deliver(
+    _ page: EditReport, _ clips: PresentedClips, _ measures: EditMeasures,
+    progress: (_ step: Int, _ steps: Int) throws -> Void, figures: () -> EditFigures
+  ) throws {
+    let steps = 3
+    var page = page
+    try progress(0, steps)
+    try clips.deliver(to: self, omitted: { page.omissions.append($0) })
+    try progress(1, steps)
+    (page.facts, page.sidecar, page.origin) = (facts, sidecar, origin + page.origin)
+    (page.curves, page.omissions) = (measures.curves, measures.omissions + page.omissions)
+    page.player = try clips.player()
+    try progress(2, steps)
+    page.strips = try clips.strips()
+    page.features = try measures.featurePicture.map { try clips.picture(ofFeatures: $0) }
+    page.figures = figures()
+    try write(page)
+  }
+
+  /// Aside and synced, like all that is delivered.
+  private func write(_ page: EditReport) throws {
+    do {
+      _ = try DurableFile.write(into: folder, named: { _ in Self.reportName }) { file in
+        try page.html().withUnsafeBytes { try file.write($0) }
+      }
+    } catch let error as DurableFileError {
+      throw ClipEditError("the report: \(error)", mayPass: true)
+    }
+  }
+}
