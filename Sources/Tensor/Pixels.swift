@@ -17,6 +17,6 @@ extension Tensor {
     }
   }
 
-  /// Every element within [-1, 1].
-  public var clippedToPictures: Tensor { mapped { min(1, max(-1, $0)) } }
+  /// Every element within [-1, 1]; what is not a number stays so, for whoever looks for it.
+  public var clippedToPictures: Tensor { mapped { $0.isNaN ? $0 : min(1, max(-1, $0)) } }
 }

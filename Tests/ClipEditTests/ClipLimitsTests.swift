@@ -78,6 +78,18 @@ import VideoFile
     #expect(notes.first?.contains("the prompt has 60 tokens") == true)
   }
 
+  @Test("an edit whose numbers are not finite is no video, and the guidance is named")
+  func notFinite()
+    throws
+  {
+    var settings = EditRun.settings
+    settings.guidance = 1e37
+    var run = EditRun(settings)
+    let error = #expect(throws: ClipEditError.self) { _ = try run() }
+    #expect(error?.description.contains("not finite") == true)
+    #expect(error?.description.contains("1e+37") == true)
+  }
+
   @Test("a clip that just fits is edited")
   func fits() throws {
     var run = EditRun(EditRun.larger)
