@@ -116,11 +116,19 @@ import Testing
     let (before, remoteBefore) = (try local(), try remote())
     #expect(try refused(asking: before, "before") == 0)
     #expect(try refused(asking: remoteBefore, "before") == 0)
-    flood(unixConnection)
-    let afterUnix = try refused(asking: before, "after the first flood")
+    // A machine that does much else may take one flood in its stride.
+    func refusals(beyond known: Int, floodedBy connect: () -> Int32) throws -> Int {
+      var count = known
+      for _ in 0..<20 where count <= known {
+        flood(connect)
+        count = try refused(asking: before, "after a flood")
+      }
+      return count
+    }
+    let afterUnix = try refusals(beyond: 0, floodedBy: unixConnection)
     #expect(afterUnix > 0)
-    flood { tcpConnection(router.remoteEndpoint) }
-    #expect(try refused(asking: before, "after the second flood") > afterUnix)
+    #expect(
+      try refusals(beyond: afterUnix) { tcpConnection(router.remoteEndpoint) } > afterUnix)
     #expect(try refused(asking: remoteBefore, "after the second flood") > afterUnix)
     _ = try refused(asking: try local(), "new")
     _ = try refused(asking: try remote(), "new")
