@@ -20,12 +20,10 @@ func modelURL(named model: String?) throws -> URL {
   }
 }
 
-/// Which model was probably meant, or which there are.
+/// Which models there are, where it is not said already which was probably meant.
 private func hint(at model: String?, in folders: ModelFolders) -> String {
   let names = folders.names
-  if let near = model.flatMap({ nearestName(to: $0, among: names) }) {
-    return "; did you mean '\(near)'?"
-  }
+  if let model, nearestName(to: model, among: names) != nil { return "" }
   // Nobody reads more.
   return names.isEmpty
     ? "; there are none in \(folders.path)"

@@ -97,6 +97,7 @@ import Testing
     #expect((summary["errors"] as? [Any])?.isEmpty == true && summary["edit_memory"] is Int)
     let near = try run("verify", "worl", "golden")
     #expect(near.status == 1 && near.errors.contains("did you mean 'world'?"), "\(near.errors)")
+    #expect(near.errors.components(separatedBy: "did you mean").count == 2)
     let missing = try run("inspect", "../nothing")
     #expect(missing.status == 1 && (missing.errors + missing.output).contains("nothing"))
     let folder = try run("inspect", "world", "--prediction-type", "epsilon")
