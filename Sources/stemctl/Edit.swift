@@ -93,13 +93,7 @@ struct Edit: ParsableCommand {
     try requireWritableFolder(of: output, for: "edited mp4")
     if let metrics { try requireWritableFolder(of: metrics, for: "figures") }
     if let report {
-      do {
-        try FileManager.default.createDirectory(atPath: report, withIntermediateDirectories: true)
-      } catch {
-        throw CommandFailure(
-          "The folder \(report) for the report cannot be made: name one in a folder that you can write to."
-        )
-      }
+      try makeFolder(report)
       try requireWritableFolder(of: report + "/report.html", for: "report")
     }
     func note(_ sentence: String) { line.note(sentence) }
