@@ -15,9 +15,10 @@ struct SideBySide: Movie {
     self.gap = gap
     precondition(columns.allSatisfy { $0.frameCount == columns[0].frameCount })
     self.columns = columns
+    width = columns.map(\.width).reduce(0, +) + (columns.count - 1) * gap
   }
 
-  var width: Int { columns.map(\.width).reduce(0, +) + (columns.count - 1) * gap }
+  let width: Int
   var height: Int { columns[0].height }
   var timing: VideoTiming { columns[0].timing }
   var colors: ColorTags { columns[0].colors }
