@@ -179,23 +179,22 @@ public struct ClipEdit {
     }
 
     let editedClip = clip.with(edited)
-    try report(
-      EditProgress(
-        stage: .encode, step: 0, steps: 1, frames: clip.frameCount, secondsLeft: 0, share: 1))
-    try video.deliver(
-      editedClip, to: output, options: written, note: note)
-
     let frames = clip.frameCount
-    try report(
-      EditProgress(
-        stage: .measure, step: 0, steps: frames, frames: frames, secondsLeft: 0, share: 1))
-    try measures.compareEmbeddings(of: editedClip.pictures, by: model, settings) {
+    /// Of stages that take next to nothing.
+    func report(_ stage: EditProgress.Stage, _ step: Int = 0, of steps: Int = 1) throws {
       try report(
         EditProgress(
-          stage: .measure, step: $0, steps: frames, frames: frames, secondsLeft: 0, share: 1))
+          stage: stage, step: step, steps: steps, frames: frames, secondsLeft: 0, share: 1))
+    }
+    try report(.encode)
+    try video.deliver(editedClip, to: output, options: written, note: note)
+
+    try report(.measure, of: frames)
+    try measures.compareEmbeddings(of: editedClip.pictures, by: model, settings) {
+      try report(.measure, $0, of: frames)
     }
     var figures = EditFigures(
-      frames: clip.frameCount, size: FrameSize(width: clip.width, height: clip.height),
+      frames: frames, size: FrameSize(width: clip.width, height: clip.height),
       frameRate: clip.timing.frameRate.value, precision: PrecisionSetting(model.precision))
     measures.put(into: &figures)
     figures.inversionReused = work?.inversionReused ?? false
@@ -209,9 +208,7 @@ public struct ClipEdit {
       page.origin = origin
       do {
         try presentation.deliver(page, clips, measures) { step, steps in
-          try report(
-            EditProgress(
-              stage: .present, step: step, steps: steps, frames: frames, secondsLeft: 0, share: 1))
+          try report(.present, step, of: steps)
         } figures: {
           figures.seconds = clock.seconds
           return figures
