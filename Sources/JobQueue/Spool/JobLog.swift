@@ -4,6 +4,20 @@ import Foundation
 /// info text`.
 public enum JobLog {
   static let fileName = "job.log"
+  /// Bytes that a page shows of a log at most.
+  private static let longestEnd = 16 << 10
+
+  /// The last whole lines; empty where there are none.
+  static func end(inResultFolder folder: String) -> String {
+    let path = folder + "/" + fileName
+    guard let size = try? FileSystem.status(path)?.size,
+      let (bytes, _) = try? FileSystem.readPart(
+        path, offset: max(0, Int(size) - longestEnd), length: longestEnd)
+    else { return "" }
+    let text = String(decoding: bytes, as: UTF8.self)
+    guard bytes.count < size, let firstEnd = text.firstIndex(of: "\n") else { return text }
+    return String(text[text.index(after: firstEnd)...])
+  }
 
   /// Appends a line; line breaks and control characters of `message` are escaped.
   /// - Throws: `FileError`

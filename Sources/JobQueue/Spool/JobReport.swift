@@ -5,10 +5,9 @@ import Foundation
 /// `report.html` of a job that has none from its worker: one that did not come to an edit.
 struct JobReport {
   static let fileName = "report.html"
-  private static let logLines = 40
 
   var record: JobRecord
-  /// The whole log, as far as it was read.
+  /// Its end.
   var log: String
 
   var page: EditReport {
@@ -19,7 +18,7 @@ struct JobReport {
     page.figures = record.figures.flatMap {
       try? JSONDecoder().decode(EditFigures.self, from: Data($0.utf8))
     }
-    page.log = log.split(separator: "\n").suffix(Self.logLines).joined(separator: "\n")
+    page.log = log
     page.origin = origin
     return page
   }

@@ -187,8 +187,7 @@ extension Spool {
       ResultReport(record: record).data, to: result + "/" + Outbox.reportName)
     // The worker's own page shows the edit.
     if try FileSystem.status(result + "/" + JobReport.fileName) == nil {
-      let log = try? FileSystem.read(result + "/" + JobLog.fileName, limit: 16 << 20)
-      let report = JobReport(record: record, log: String(decoding: log ?? [], as: UTF8.self))
+      let report = JobReport(record: record, log: JobLog.end(inResultFolder: result))
       try FileSystem.writeAside(report.page.html(), to: result + "/" + JobReport.fileName)
     }
     for name in try Outbox.regularFiles(in: result) { try FileSystem.sync(result + "/" + name) }
