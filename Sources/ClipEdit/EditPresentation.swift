@@ -5,10 +5,6 @@ import Tensor
 
 /// What lies beside an edit, for people to look at: `report.html`, `comparison.mp4`, `poster.png`.
 public struct EditPresentation: Sendable {
-  public static let reportName = "report.html"
-  public static let comparisonName = "comparison.mp4"
-  public static let posterName = "poster.png"
-
   /// An existing folder.
   public var folder: String
   public var title: String
@@ -57,7 +53,7 @@ public struct EditPresentation: Sendable {
   /// Aside and synced, like all that is delivered.
   private func write(_ page: EditReport) throws {
     do {
-      _ = try DurableFile.write(into: folder, named: { _ in Self.reportName }) { file in
+      _ = try DurableFile.write(into: folder, named: { _ in EditReport.fileName }) { file in
         try page.html().withUnsafeBytes { try file.write($0) }
       }
     } catch let error as DurableFileError {

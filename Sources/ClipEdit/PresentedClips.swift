@@ -40,16 +40,16 @@ struct PresentedClips {
     let all = SideBySide(clips.map(\.movie))
     guard all.width <= Self.widest else {
       return omitted(
-        "\(EditPresentation.comparisonName), \(EditPresentation.posterName): side by side the clips are \(all.width) pixels wide, more than a video can be"
+        "\(EditReport.comparisonName), \(EditReport.posterName): side by side the clips are \(all.width) pixels wide, more than a video can be"
       )
     }
-    try video.deliver(all, to: presentation.path(EditPresentation.comparisonName))
+    try video.deliver(all, to: presentation.path(EditReport.comparisonName))
     // The middle of source and edit.
     let middle = clips[0].movie.frameCount / 2
     let ends = [clips[0].movie, clips[clips.count - 1].movie]
     try video.deliver(
       SideBySide(ends.map { SomeFrames([middle], of: $0) }),
-      to: presentation.path(EditPresentation.posterName),
+      to: presentation.path(EditReport.posterName),
       options: EncodingOptions(format: .png))
   }
 

@@ -4,6 +4,11 @@ import Foundation
 /// What `report.html` tells of one job: plain texts, whoever wrote them, and pictures and videos as
 /// the bytes of their files.
 public struct EditReport: Sendable {
+  /// What it is called in a job's folder, and what lies beside it.
+  public static let fileName = "report.html"
+  public static let comparisonName = "comparison.mp4"
+  public static let posterName = "poster.png"
+
   public enum Outcome: Sendable, Equatable {
     case done, cancelled
     /// - Parameters:

@@ -4,8 +4,6 @@ import Foundation
 
 /// `report.html` of a job that has none from its worker: one that did not come to an edit.
 struct JobReport {
-  static let fileName = "report.html"
-
   var record: JobRecord
   /// Its end.
   var log: String

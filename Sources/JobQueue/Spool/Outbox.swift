@@ -1,3 +1,4 @@
+import EditReport
 import Foundation
 import Glibc
 
@@ -186,9 +187,9 @@ extension Spool {
     try FileSystem.writeAside(
       ResultReport(record: record).data, to: result + "/" + Outbox.reportName)
     // The worker's own page shows the edit.
-    if try FileSystem.status(result + "/" + JobReport.fileName) == nil {
+    if try FileSystem.status(result + "/" + EditReport.fileName) == nil {
       let report = JobReport(record: record, log: JobLog.end(inResultFolder: result))
-      try FileSystem.writeAside(report.page.html(), to: result + "/" + JobReport.fileName)
+      try FileSystem.writeAside(report.page.html(), to: result + "/" + EditReport.fileName)
     }
     for name in try Outbox.regularFiles(in: result) { try FileSystem.sync(result + "/" + name) }
     try FileSystem.syncFolder(result)

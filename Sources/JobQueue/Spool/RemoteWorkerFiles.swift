@@ -1,3 +1,4 @@
+import EditReport
 import Foundation
 import Glibc
 
@@ -7,7 +8,7 @@ extension Spool {
   private static let checkpointPrefix = "checkpoint/"
   /// What a worker makes of a job.
   public static let workersFiles = [
-    "edited.mp4", "comparison.mp4", "poster.png", JobReport.fileName,
+    "edited.mp4", EditReport.comparisonName, EditReport.posterName, EditReport.fileName,
   ]
 
   public func sourceSize(of job: Job) throws -> Int {
