@@ -3,8 +3,8 @@ import Tensor
 import VideoFile
 
 extension VideoProcess {
-  /// Encodes a clip into an mp4 or a picture, written aside, synced, renamed: whoever looks sees the old file or
-  /// the whole new one.
+  /// Encodes a clip into an mp4 or a picture, written aside, synced, renamed: whoever looks sees the
+  /// old file or the whole new one.
   ///
   /// - Parameter note: told in a sentence what became of its sound, where it is not all there.
   /// - Throws: `ClipEditError`, `VideoFileError`.

@@ -7,7 +7,7 @@ enum VideoEncoder {
   ///
   /// By default what every player opens: H.264 in mp4, yuv420p, High profile, constant quality (crf
   /// 16), the index before the pictures (faststart). RGB is converted back with the matrix and range
-  /// that the clip's file has, and tagged so (`OutputColors`). Presentation times are kept exactly,
+  /// that the clip's file has, and tagged so (`ColorTags.coded`). Presentation times are kept exactly,
   /// but for time bases that an mp4 file cannot hold (`VideoTiming.fittingMovie`). The same clip
   /// gives the same bytes.
   /// - Throws: `VideoFileError`; sides must be even, and frames at least one.
