@@ -12,12 +12,15 @@ public enum OpticalFlow {
   /// Pictures with a shorter side have none.
   public static let leastSide = 12
 
+  /// Whether OpenCV was there when this was built.
+  public static var isBuiltIn: Bool { optical_flow_is_built_in() }
+
   /// Why there can be none, as what stands after a colon; `nil` where there can.
   ///
   /// - Parameters:
   ///   - height, width: of the pictures.
   public static func absence(height: Int, width: Int) -> String? {
-    guard optical_flow_is_built_in() else { return "this program was built without OpenCV" }
+    guard isBuiltIn else { return "this program was built without OpenCV" }
     guard min(height, width) >= leastSide else {
       return "there is no optical flow of frames with a side below \(leastSide) pixels"
     }

@@ -1,5 +1,6 @@
 import COneDNN
 import Foundation
+import VideoEditing
 
 /// The libraries that this process has loaded: the workers use the same.
 struct LibrariesCheck: Check {
@@ -7,7 +8,7 @@ struct LibrariesCheck: Check {
 
   func findings() -> [Finding] {
     let files = Self.loadedFiles
-    return [oneDNN(files), openBLAS(files), threads(files)]
+    return [oneDNN(files), openBLAS(files), threads(files), opticalFlow(files)]
       + [
         plain("libavformat", Self.libAV("avformat_version"), files),
         plain("libavcodec", Self.libAV("avcodec_version"), files),
@@ -65,6 +66,15 @@ struct LibrariesCheck: Check {
         fix: "unset LD_PRELOAD, and take Debian's oneDNN and OpenBLAS, which share libgomp")
     }
     return plain("libgomp", nil, files)
+  }
+
+  private func opticalFlow(_ files: [String]) -> Finding {
+    guard OpticalFlow.isBuiltIn else {
+      return .warning(
+        "OpenCV was not there when this was built: flicker (warp_error) and the consistency of features are not measured",
+        fix: "apt install libopencv-video-dev, and build stemd again")
+    }
+    return plain("OpenCV", nil, files, file: "libopencv_core")
   }
 
   /// - Parameters:
