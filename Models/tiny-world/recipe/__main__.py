@@ -11,10 +11,12 @@
   clips          renders clips to edit, with prompts and truths
   world          draws a sheet of renders, to look at
   golden         writes the numbers that `stemctl models verify` compares with its own
-  check          checks the recipe itself, in seconds
+  check          checks the recipe itself, in a minute or two
 """
 
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -24,7 +26,6 @@ import time
 import torch
 
 from . import autoencoder, check, classifier, clips, denoiser, evaluation, export, golden, pictures, sheets, tokenizer
-from .attributes import STYLES
 from .files import written_aside
 from .model import Model
 from .progress import duration, say
@@ -33,14 +34,15 @@ from .training import Interrupted, WrongCheckpoint
 
 # What is trained on, what judges, and what neither has seen: each drawn by itself.
 SEEDS = {"pictures": 0, "judge": 1, "unseen": 2}
-EVENLY = {style: 1 for style in STYLES}
+FOLDER = pathlib.Path(__file__).resolve().parents[3] / ".build/model"
+STAGES = ["all", "pictures", "tokenizer", "autoencoder", "latents", "denoiser", "export", "evaluate", "clips", "world", "golden", "check"]
 
 
 def options(words=None):
     parser = argparse.ArgumentParser(prog="recipe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("stage", choices=["all", "pictures", "tokenizer", "autoencoder", "latents", "denoiser", "export", "evaluate", "clips", "world", "golden", "check"])
-    add("--folder", type=pathlib.Path, default=pathlib.Path(".build/model"), help="for all that is made (.build/model)")
+    add("stage", choices=STAGES)
+    add("--folder", type=pathlib.Path, default=FOLDER, help="for all that is made (.build/model, beside the sources)")
     add("--seed", type=int, default=0)
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="one per processor unless given; the last bits of a training depend on it")
     add("--pictures", type=int, default=16_000, help="that are trained on (16000)")
@@ -52,6 +54,7 @@ def options(words=None):
     add("--denoiser-rate", type=float, default=denoiser.RATE, help=f"of learning; lower where its error rises again ({denoiser.RATE:g})")
     add("--model", type=pathlib.Path, help="to evaluate, or to write a golden of, or to check (FOLDER/tiny-world)")
     add("--count", type=int, default=256, help="evaluate: pictures of each of the four kinds (256)")
+    add("--wording-count", type=int, default=24, help="evaluate: pictures of each wording besides the plain ones (24)")
     add("--judge-pictures", type=int, default=12_000, help="evaluate: renders that the classifier is trained on (12000)")
     add("--judge-steps", type=int, default=classifier.STEPS, help=f"evaluate: of the classifier's training ({classifier.STEPS})")
     add("--unseen", type=int, default=2000, help="evaluate: renders that nothing was trained on (2000)")
@@ -62,7 +65,7 @@ def options(words=None):
     return parser.parse_args(words)
 
 
-class Kitchen:
+class Pipeline:
     """One folder with all that the stages make, and a record of what each was made with and how long it took."""
 
     def __init__(self, arguments):
@@ -71,12 +74,23 @@ class Kitchen:
         self.record_path = self.folder / "record.json"
         self.record = json.loads(self.record_path.read_text()) if self.record_path.exists() else {}
 
-    def stage(self, name, output, settings, make):
-        """Makes `output` unless it is there, made with the same settings."""
+    def stage(self, name, output, settings, make, after=()):
+        """Makes `output` unless it is there, made with the same settings.
+
+        after: the stages whose outputs it is made of.
+        Raises ValueError where these are not done, or the output was made with other settings.
+        """
+        for before in after:
+            if not self.record.get(before, {}).get("done"):
+                raise ValueError(f"the stage {before} is not done in {self.folder}: run it first, or the stage all, which does everything that is missing")
         settings = json.loads(json.dumps(settings))
         entry = self.record.setdefault(name, {"settings": settings, "seconds": 0.0, "done": False})
         if entry["settings"] != settings:
-            sys.exit(f"{self.folder} holds the stage {name} made with {entry['settings']}, not {settings}: use another --folder, or remove this one")
+            if output.exists():
+                raise ValueError(
+                    f"{output} was made with {entry['settings']}, not {settings}: use another --folder, or remove it and what was made of it"
+                )
+            entry |= {"settings": settings, "seconds": 0.0, "done": False}
         if entry["done"] and output.exists():
             say(f"{name}: {output} is there, made in {duration(entry['seconds'])}")
             return
@@ -95,8 +109,8 @@ class Kitchen:
         with written_aside(self.record_path) as aside:
             aside.write_text(json.dumps(self.record, indent=1) + "\n")
 
-    # What each stage depends on, those before it included.
     def settings(self, stage):
+        """What the stage's output depends on, all that the stages before it depend on included."""
         given = self.arguments
         found = {"seed": given.seed}
         if stage == "tokenizer":
@@ -138,7 +152,7 @@ class Kitchen:
             )
             autoencoder.save(network, target)
 
-        self.stage("autoencoder", target, self.settings("autoencoder"), make)
+        self.stage("autoencoder", target, self.settings("autoencoder"), make, after=["pictures"])
 
     def latents(self):
         target = self.folder / "latents.pt"
@@ -147,7 +161,7 @@ class Kitchen:
             data, _ = pictures.opened(self.folder / "pictures")
             denoiser.encode(autoencoder.opened(self.folder / "autoencoder"), data, target)
 
-        self.stage("latents", target, self.settings("latents"), make)
+        self.stage("latents", target, self.settings("latents"), make, after=["pictures", "autoencoder"])
 
     def denoiser(self):
         target = self.folder / "denoiser"
@@ -164,7 +178,7 @@ class Kitchen:
                 unet.save_pretrained(aside / "unet")
                 text.save_pretrained(aside / "text_encoder")
 
-        self.stage("denoiser", target, self.settings("denoiser"), make)
+        self.stage("denoiser", target, self.settings("denoiser"), make, after=["pictures", "tokenizer", "latents"])
 
     def export(self):
         target = self.folder / "tiny-world"
@@ -173,7 +187,7 @@ class Kitchen:
             size = export.from_parts(self.folder, target)
             say(f"export: {size / 1e6:.1f} MB")
 
-        self.stage("export", target, self.settings("export"), make)
+        self.stage("export", target, self.settings("export"), make, after=["tokenizer", "autoencoder", "denoiser"])
 
     @property
     def model(self):
@@ -183,7 +197,7 @@ class Kitchen:
         """Renders that nothing was trained on, of trained and held-out combinations alike."""
         given, target = self.arguments, self.folder / "unseen"
         settings = {"seed": given.seed, "pictures": given.unseen}
-        make = lambda: pictures.write(target, given.unseen, f"{given.seed} {SEEDS['unseen']}", None, EVENLY, given.threads, "unseen")
+        make = lambda: pictures.write(target, given.unseen, f"{given.seed} {SEEDS['unseen']}", None, evaluation.EVENLY, given.threads, "unseen")
         self.stage("unseen", target, settings, make)
         return pictures.opened(target)
 
@@ -193,28 +207,31 @@ class Kitchen:
 
         def make():
             seen = self.folder / "judge"
-            pictures.write(seen, given.judge_pictures, f"{given.seed} {SEEDS['judge']}", None, EVENLY, given.threads, "judge")
+            pictures.write(seen, given.judge_pictures, f"{given.seed} {SEEDS['judge']}", None, evaluation.EVENLY, given.threads, "judge")
             classifier.save(classifier.train(*pictures.opened(seen), self.folder, given.seed, given.judge_steps), target)
 
         self.stage("classifier", target, settings, make)
         return classifier.opened(target)
 
     def evaluate(self):
+        given, model = self.arguments, Model(self.model)
         data, scenes = self.unseen()
         judge, began = self.classifier(), time.monotonic()
-        text, (made, said) = evaluation.evaluate(
-            Model(self.model), judge, data, scenes, self.arguments.count, self.arguments.seed + 1000, mixed=not self.arguments.full_precision
+        text, (pictures, prompts) = evaluation.evaluate(
+            model, judge, data, scenes, given.count, given.wording_count, given.seed + 1000, mixed=not given.full_precision
         )
-        times = {name: duration(entry["seconds"]) for name, entry in self.record.items()}
-        took = f"Took {duration(time.monotonic() - began)}; the stages: {', '.join(f'{name} {value}' for name, value in times.items())}."
-        text = f"# {self.model}\n\n{text}\n{took}\n"
-        with written_aside(self.folder / "evaluation.md") as aside:
+        took = f"Took {duration(time.monotonic() - began)}"
+        if not given.model:
+            took += "; the stages: " + ", ".join(f"{name} {duration(entry['seconds'])}" for name, entry in self.record.items())
+        text = f"{text}\n{took}.\n"
+        name = f"evaluation-{given.model.resolve().name}" if given.model else "evaluation"
+        with written_aside(self.folder / f"{name}.md") as aside:
             aside.write_text(text)
-        sheets.write(made[:32], self.folder / "samples.png")
-        with written_aside(self.folder / "samples.txt") as aside:
-            aside.write_text("\n".join(said[:32]) + "\n")
+        sheets.write(pictures[:32], self.folder / f"{name}.png")
+        with written_aside(self.folder / f"{name}.txt") as aside:
+            aside.write_text("\n".join(prompts[:32]) + "\n")
         print(text)
-        say(f"evaluate: also {self.folder / 'evaluation.md'}, and pictures with their prompts in samples.png and samples.txt")
+        say(f"evaluate: also {self.folder / name}.md, and pictures with their prompts in {name}.png and {name}.txt")
 
     def clips(self):
         clips.write(self.arguments.output or self.folder / "clips", self.arguments.clips, self.arguments.seed)
@@ -233,13 +250,29 @@ class Kitchen:
         check.run(self.arguments.stemctl, self.arguments.model)
 
 
+@contextlib.contextmanager
+def alone(folder):
+    """Nobody else works in the folder meanwhile. Raises ValueError where somebody does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another process works in {folder}: wait for it, or use another --folder") from None
+        yield
+
+
 def main():
     arguments = options()
     torch.set_num_threads(arguments.threads)
+    free = arguments.stage in ("clips", "world", "golden", "check")
     try:
-        getattr(Kitchen(arguments), arguments.stage)()
+        with contextlib.nullcontext() if free else alone(arguments.folder):
+            getattr(Pipeline(arguments), arguments.stage)()
     except (Interrupted, WrongCheckpoint, ArithmeticError, ValueError, OSError) as error:
         sys.exit(f"{arguments.stage}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{arguments.stage}: interrupted; the same command goes on from there")
 
 
 if __name__ == "__main__":

@@ -38,22 +38,22 @@ def made(seed):
     return AutoencoderKL(**CONFIGURATION)
 
 
-def step_length(picture):
+def gradients(picture):
     """Differences of neighbours across and down."""
     return picture[..., 1:] - picture[..., :-1], picture[..., 1:, :] - picture[..., :-1, :]
 
 
 def reconstruction_loss(decoded, truth):
-    steps = zip(step_length(decoded), step_length(truth))
-    return l1_loss(decoded, truth) + 2 * mse_loss(decoded, truth) + 0.5 * sum(l1_loss(ours, theirs) for ours, theirs in steps)
+    both = zip(gradients(decoded), gradients(truth))
+    return l1_loss(decoded, truth) + 2 * mse_loss(decoded, truth) + 0.5 * sum(l1_loss(ours, theirs) for ours, theirs in both)
 
 
-def train(data, folder, seed, steps, minutes=None, batch=BATCH, rate=RATE, muon=True, stop_after=None):
+def train(data, folder, seed, steps, minutes=None, batch=BATCH, rate=RATE, stop_after=None):
     """data: pictures, (n, 3, 128, 128) bytes. Gives the trained autoencoder, its latents centred and of unit size."""
     network = made(seed)
     modules = {"autoencoder": network}
-    settings = {"pictures": len(data), "batch": batch, "rate": rate, "muon": muon}
-    chosen = optimizers(modules, rate, but=("encoder.conv_in", "decoder.conv_out", "quant_conv"), muon=muon)
+    settings = {"pictures": len(data), "batch": batch, "rate": rate}
+    chosen = optimizers(modules, rate, but=("encoder.conv_in", "decoder.conv_out", "quant_conv"))
     training = Training("autoencoder", modules, chosen, folder, seed, steps, minutes, settings=settings)
 
     def step(draws):

@@ -1,4 +1,4 @@
-"""Checks of the recipe itself, in seconds: what the trainings rely on, on small examples."""
+"""Checks of the recipe itself, in a minute or two: what the trainings rely on, on small examples."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ from diffusers import StableDiffusionPipeline
 from . import autoencoder, classifier, clips, denoiser, export, golden, grammar, tokenizer
 from .attributes import ATTRIBUTES, COLORS, GROUNDS, SHAPES, is_held_out
 from .model import Model
-from .pictures import to_bytes
+from .pictures import to_bytes, to_network
 from .renderer import render
 from .scene import Scene
 from .training import Interrupted
@@ -185,13 +185,13 @@ def check_centring(folder):
         network.post_quant_conv.bias.normal_(generator=torch.Generator().manual_seed(1))
     data = to_bytes(render(scenes(16, 5)))
     before = autoencoder.fidelity(network, data)
-    latents = network.encode(data.float() / 127.5 - 1).latent_dist.logvar
+    latents = network.encode(to_network(data)).latent_dist.logvar
     autoencoder.centre(network, data, 0)
     after, means = autoencoder.fidelity(network, data), autoencoder.means(network, data)
     expect((before - after).abs().max() < 0.01, "centred latents decode to other pictures")
     expect(means.mean((0, 2, 3)).abs().max() < 1e-3 and (means.std((0, 2, 3)) - 1).abs().max() < 1e-3, "centred latents are not centred")
     expect(abs(network.config.scaling_factor - 1) < 1e-2, "the scaling factor is not that of centred latents")
-    ratio = (network.encode(data.float() / 127.5 - 1).latent_dist.logvar - latents).flatten(2).std(2)
+    ratio = (network.encode(to_network(data)).latent_dist.logvar - latents).flatten(2).std(2)
     expect(ratio.max() < 1e-3, "variances do not follow the means")
 
 
@@ -211,6 +211,20 @@ def check_export(folder):
     noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(7))
     theirs = pipeline(prompt, latents=noise, num_inference_steps=3, guidance_scale=5.0, output_type="pt").images
     expect((ours - theirs).abs().max() < 1e-3, "diffusers' pipeline makes another picture")
+
+
+def check_stages(folder):
+    """all stages from nothing to the evaluation and clips run in small, and leave a model that says nothing of this machine"""
+    sizes = "--pictures 60 --autoencoder-steps 2 --denoiser-steps 2 --count 2 --wording-count 1 --unseen 40 --judge-pictures 60 --judge-steps 2 --clips 1"
+    for stage in ("all", "evaluate", "clips"):
+        command = [sys.executable, "-B", "-m", __package__, stage, "--folder", folder / "small", *sizes.split()]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=pathlib.Path(__file__).resolve().parents[1])
+        expect(done.returncode == 0, f"the stage {stage} fails:\n{done.stderr[-2000:]}")
+    expect_layout(folder / "small/tiny-world")
+    left = [file.name for file in (folder / "small/tiny-world").rglob("*.json") if str(folder) in file.read_text()]
+    expect(not left, f"{', '.join(left)} name the folder that the model was made in")
+    made = {file.name for file in (folder / "small").iterdir()}
+    expect({"evaluation.md", "evaluation.png", "evaluation.txt", "clips"} <= made, f"something is not written: there are only {sorted(made)}")
 
 
 def expect_layout(model):
@@ -245,7 +259,7 @@ def verified(stemctl, model, folder):
     expect(done.returncode == 0, f"stemctl computes something else with {model}:\n{done.stdout}{done.stderr}")
 
 
-CHECKS = [check_renderer, check_attributes_visible, check_grammar, check_held_out, check_tokenizer, check_resuming, check_centring, check_clips, check_export]
+CHECKS = [check_renderer, check_attributes_visible, check_grammar, check_held_out, check_tokenizer, check_resuming, check_centring, check_clips, check_export, check_stages]
 
 
 def run(stemctl, model=None):

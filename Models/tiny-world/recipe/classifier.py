@@ -45,7 +45,7 @@ def targets(scenes):
     return {attribute: torch.tensor([values.index(getattr(scene, attribute)) for scene in scenes]) for attribute, values in ATTRIBUTES.items()}
 
 
-def worn(picture, draws):
+def augmented(picture, draws):
     """The picture as a camera of less than the best would give it."""
     chance = draws.words
     if chance.random() < 0.6:
@@ -72,7 +72,7 @@ def train(data, scenes, folder, seed, steps=STEPS, stop_after=None):
         if draws.words.random() < 0.5:
             picture = picture.flip(-1)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = network(worn(picture, draws))
+            logits = network(augmented(picture, draws))
         wanted = {attribute: values[chosen] for attribute, values in truth.items()}
         loss = sum(cross_entropy(logits[attribute].float(), values) for attribute, values in wanted.items())
         right = sum((logits[attribute].argmax(1) == values).float().mean().item() for attribute, values in wanted.items())
@@ -83,7 +83,7 @@ def train(data, scenes, folder, seed, steps=STEPS, stop_after=None):
 
 
 @torch.no_grad()
-def told(network, pictures, batch=64):
+def predicted(network, pictures, batch=64):
     """The values that it tells of pictures in [0, 1]: for each attribute a list."""
     found = {attribute: [] for attribute in ATTRIBUTES}
     for part in pictures.split(batch):

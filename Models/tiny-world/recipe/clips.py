@@ -110,24 +110,22 @@ def write(folder, count=24, seed=0):
     for number in range(count):
         kind, held_out = KINDS[number % len(KINDS)], number // len(KINDS) % 2 == 1
         for attempt in range(ATTEMPTS):
-            chance = random.Random(f"{seed} {number} {attempt}")
+            chance = random.Random(f"clips {seed} {number} {attempt}")
             scene, edited = example(kind) if number < len(KINDS) else drawn(kind, held_out, chance, number // len(KINDS) - 1)
             way = movement(chance)
             # A few frames tell soon enough that an edit is too small to see.
             if psnr(frames_of(scene, way, 3), frames_of(edited, way, 3)) > LIMIT - 0.3:
                 continue
-            clip, truth = frames_of(scene, way), frames_of(edited, way)
-            if psnr(clip, truth) <= LIMIT - 0.1:
+            name = f"{number:02}-{kind}"
+            write_video(folder / f"{name}.mp4", frames_of(scene, way))
+            write_video(folder / f"{name}.truth.mp4", frames_of(edited, way))
+            # As people will see them.
+            score = psnr(read_video(folder / f"{name}.mp4"), read_video(folder / f"{name}.truth.mp4"))
+            if score <= LIMIT:
                 break
         else:
             raise ValueError(f"no clip of the kind {kind} changes enough: {ATTEMPTS} were tried")
-        name = f"{number:02}-{kind}"
-        write_video(folder / f"{name}.mp4", clip)
-        write_video(folder / f"{name}.truth.mp4", truth)
         note = "a combination that was held out of training" if held_out else "a combination that was trained"
         with written_aside(folder / f"{name}.yaml") as aside:
             aside.write_text(f"# {kind}; {note}\nsource_prompt: {plain(scene)}\nprompt: {plain(edited)}\n")
-        score = psnr(read_video(folder / f"{name}.mp4"), read_video(folder / f"{name}.truth.mp4"))
-        if score > LIMIT:
-            raise ValueError(f"{name}: doing nothing scores {score:.2f} dB once it is encoded, more than {LIMIT:.0f}")
         say(f"{name}: {plain(scene)} => {plain(edited)}; doing nothing scores {score:.2f} dB")

@@ -94,12 +94,18 @@ def encode(network, data, path, batch=50):
         torch.save(torch.cat(both), aside)
 
 
-def train(latents, scenes, words, folder, seed, steps, minutes=None, batch=BATCH, rate=RATE, muon=True, stop_after=None):
-    """latents: (2n, 4, 16, 16) of the n scenes and of their mirror images, for which the same words hold. Gives the UNet and the text encoder."""
+def train(latents, scenes, words, folder, seed, steps, minutes=None, batch=BATCH, rate=RATE, stop_after=None):
+    """latents: (2n, 4, 16, 16) of the n scenes and of their mirror images, for which the same words hold. Gives the UNet and the text encoder.
+
+    Raises ValueError where there are not two latents for each scene.
+    """
+    if len(latents) != 2 * len(scenes):
+        raise ValueError(f"there are {len(latents)} latents for {len(scenes)} pictures, not two for each: make the stage latents anew")
     unet, text = made_unet(seed), made_text_encoder(words, seed)
     modules = {"unet": unet, "text_encoder": text}
-    settings = {"latents": len(latents), "batch": batch, "rate": rate, "muon": muon, "vocabulary": len(words)}
-    chosen = optimizers(modules, rate, but=("unet.conv_in", "unet.conv_out", "embedding"), muon=muon)
+    settings = {"latents": len(latents), "batch": batch, "rate": rate, "vocabulary": len(words)}
+    # The embeddings are the text's and the times'.
+    chosen = optimizers(modules, rate, but=("unet.conv_in", "unet.conv_out", "embedding"))
     training = Training("denoiser", modules, chosen, folder, seed, steps, minutes, settings=settings)
     levels = scheduler().alphas_cumprod
 

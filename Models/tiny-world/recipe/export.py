@@ -5,10 +5,10 @@ import pathlib
 import shutil
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from transformers import CLIPTextModel
 
-from . import denoiser
+from . import autoencoder, denoiser
 from .files import written_aside
 
 LIMIT = 32 * 1000 * 1000
@@ -29,10 +29,13 @@ def write(vae, unet, text_encoder, tokenizer_folder, folder):
     """Raises ValueError where a weight is beyond what 16 bits hold, or the folder is larger than what may be committed."""
     with written_aside(folder) as aside:
         for name, part in (("vae", vae), ("unet", unet), ("text_encoder", text_encoder)):
-            worst = max(parameter.abs().max().item() for parameter in part.parameters())
-            if not worst < torch.finfo(torch.float16).max:
-                raise ValueError(f"the {name} has a weight of {worst}, which no 16-bit float holds")
+            for key, parameter in part.named_parameters():
+                worst = parameter.abs().max().item()
+                # Also false for what is not a number.
+                if not worst < torch.finfo(torch.float16).max:
+                    raise ValueError(f"the {name}'s {key} has a weight of {worst}, which no 16-bit float holds")
             part.half().save_pretrained(aside / name)
+            without_origin(aside / name / "config.json")
         denoiser.scheduler().save_pretrained(aside / "scheduler")
         shutil.copytree(tokenizer_folder, aside / "tokenizer")
         (aside / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n")
@@ -42,11 +45,18 @@ def write(vae, unet, text_encoder, tokenizer_folder, folder):
     return size
 
 
+def without_origin(path):
+    """Takes out of a configuration where its part was opened: a path that means nothing to anybody else."""
+    configuration = json.loads(path.read_text())
+    configuration.pop("_name_or_path", None)
+    path.write_text(json.dumps(configuration, indent=2, sort_keys=True) + "\n")
+
+
 def from_parts(folder, target):
     """From what the trainings left in `folder`, in full precision."""
     folder = pathlib.Path(folder)
     return write(
-        AutoencoderKL.from_pretrained(folder / "autoencoder"),
+        autoencoder.opened(folder / "autoencoder"),
         UNet2DConditionModel.from_pretrained(folder / "denoiser/unet"),
         CLIPTextModel.from_pretrained(folder / "denoiser/text_encoder"),
         folder / "tokenizer",

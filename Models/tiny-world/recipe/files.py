@@ -17,9 +17,9 @@ def written_aside(path):
     aside = path.with_name(f".{path.name}.part")
     remove(aside)
     yield aside
-    for file in sorted(aside.rglob("*")) if aside.is_dir() else [aside]:
-        if file.is_file():
-            sync(file)
+    # What a folder holds before the folder itself.
+    for each in [*reversed(sorted(aside.rglob("*"))), aside]:
+        sync(each)
     if path.is_dir():
         # A folder cannot be replaced in one step: for a moment neither is there, and what was is kept beside it until then.
         old = path.with_name(f".{path.name}.old")

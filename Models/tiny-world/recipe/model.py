@@ -11,10 +11,12 @@ from .progress import Progress
 
 
 class Model:
-    """A folder in diffusers' layout. Computes in 32-bit floats."""
+    """A folder in diffusers' layout, opened in 32-bit floats. Raises FileNotFoundError where there is none."""
 
     def __init__(self, folder):
         folder = pathlib.Path(folder)
+        if not (folder / "model_index.json").exists():
+            raise FileNotFoundError(f"{folder} holds no model: run the stage all to make one, or name another with --model")
         self.words = tokenizer.opened(folder / "tokenizer")
         self.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder").float().eval()
         self.unet = UNet2DConditionModel.from_pretrained(folder / "unet").float().eval()

@@ -35,16 +35,15 @@ class MatrixMuon:
         self.muon.load_state_dict(state)
 
 
-def optimizers(modules, rate, but=(), muon=True):
+def optimizers(modules, rate, but=()):
     """Those of some modules, by name.
 
     rate: Muon's; AdamW has half of it, since what it trains, single numbers of layers that everything passes through, is sooner upset.
     but: parts of the names of matrices that Muon is wrong for: embeddings, first and last layers.
-    muon: whether to use it; AdamW has all otherwise.
     """
     named = [(f"{key}.{name}", parameter) for key, module in modules.items() for name, parameter in module.named_parameters()]
-    is_matrix = lambda name, parameter: muon and parameter.ndim >= 2 and not any(part in name for part in but)
+    is_matrix = lambda name, parameter: parameter.ndim >= 2 and not any(part in name for part in but)
     matrices = [parameter for name, parameter in named if is_matrix(name, parameter)]
     others = [parameter for name, parameter in named if not is_matrix(name, parameter)]
-    found = {"adamw": torch.optim.AdamW(others, lr=rate / 2, betas=(0.9, 0.99), weight_decay=0.0, fused=True)}
-    return found | ({"muon": MatrixMuon(matrices, rate)} if matrices else {})
+    adamw = torch.optim.AdamW(others, lr=rate / 2, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    return {"adamw": adamw, "muon": MatrixMuon(matrices, rate)}

@@ -53,9 +53,14 @@ def write(folder, count, seed, held_out=False, style_weights=None, processes=2, 
         work = [
             pool.submit(render_part, folder / f"{part:04}.pt", scenes_of(seed, part, size, held_out, style_weights)) for part, size in missing
         ]
-        for done, future in enumerate(concurrent.futures.as_completed(work), 1):
-            future.result()
-            told.tell(done, lambda: f"{min(done * PART, count)} rendered")
+        try:
+            for done, future in enumerate(concurrent.futures.as_completed(work), 1):
+                future.result()
+                told.tell(done, lambda: f"{min(done * PART, count)} rendered")
+        except BaseException:
+            # Otherwise the pool would render all the rest before anybody hears of it.
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def opened(folder):

@@ -15,19 +15,21 @@ def duration(seconds):
 
 
 class Progress:
-    """Tells at most every ten seconds, and at the end, what is done, and how long the rest will take at the pace until now.
+    """Tells at most every INTERVAL seconds, and at the end, what is done, and how long the rest will take at the pace until now.
 
     end: of what is counted; begun: how much was done before.
     """
 
-    def __init__(self, name, end, begun=0, interval=10):
-        self.name, self.end, self.begun, self.interval = name, end, begun, interval
+    INTERVAL = 10
+
+    def __init__(self, name, end, begun=0):
+        self.name, self.end, self.begun = name, end, begun
         self.start = self.told = time.monotonic()
 
     def tell(self, done, figures):
         """figures: a function that gives what else to say, called only when a line is due."""
         now = time.monotonic()
-        if now - self.told < self.interval and done < self.end:
+        if now - self.told < self.INTERVAL and done < self.end:
             return
         self.told = now
         pace = (now - self.start) / max(done - self.begun, 1e-9)

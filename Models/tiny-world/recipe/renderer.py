@@ -153,7 +153,7 @@ def object_color(scenes, names, within, ray, normal, light, tint, lights):
 
 @torch.no_grad()
 def render(scenes, size=128):
-    """Pictures of the scenes, (n, 3, size, size) float32 in [0, 1]. Each is the same whatever is rendered with it."""
+    """Pictures of the scenes, (n, 3, size, size) float32 in [0, 1]. What is rendered with a picture changes its last bits at most."""
     # A few at a time, which stay in the processor's caches.
     parts = [scenes[start : start + 4] for start in range(0, len(scenes), 4)]
     return torch.cat([styles.draw(layers(part, size), [scene.style for scene in part]) for part in parts])

@@ -17,7 +17,7 @@ class Interrupted(Exception):
 
 
 class WrongCheckpoint(Exception):
-    pass
+    """There is a checkpoint, but of a training with other settings."""
 
 
 class Draws:
@@ -38,7 +38,7 @@ class Draws:
 
 
 def rate(share, warmth):
-    """The learning rate's factor: it rises over the first steps, stays, and falls to nothing over the last two fifths.
+    """The learning rate's factor: it rises over the first steps, stays, and falls over the last two fifths, to a fiftieth.
 
     share: of the whole training that is done; warmth: of the first steps. That it stays high for long lets a training of few steps go far;
     what counts in the end is learned while it falls.
@@ -74,6 +74,7 @@ class Training:
             self.restore()
 
     def restore(self):
+        """Goes on from the checkpoint. Raises WrongCheckpoint."""
         kept = torch.load(self.path, weights_only=True)
         different = [key for key in self.settings if kept["settings"].get(key) != self.settings[key]]
         if different:
@@ -90,6 +91,7 @@ class Training:
         say(f"{self.name}: goes on after step {self.done}, {duration(self.seconds)} of training")
 
     def keep(self):
+        """Writes the checkpoint, in place of the one before."""
         with written_aside(self.path) as aside:
             torch.save(
                 {
@@ -144,16 +146,23 @@ class Training:
             for parameter, mean in zip(self.learning, self.average):
                 parameter.copy_(mean)
 
+    def diverged(self, what):
+        return ArithmeticError(f"{self.name}: {what} at step {self.done}; start it anew with a lower rate of learning or another seed, in another folder")
+
     def one(self, step):
+        """One step, from the learning rate to the average; gives the figures to tell."""
         factor = rate(self.share, (self.done + 1) / self.WARM_UP)
         for key, optimizer in self.optimizers.items():
             for group, peak in zip(optimizer.param_groups, self.peaks[key]):
                 group["lr"] = peak * factor
         loss, figures = step(self.draws)
         if not math.isfinite(loss.item()):
-            raise ArithmeticError(f"{self.name}: the loss is {loss.item()} at step {self.done}; go on from the checkpoint with another seed, or a lower rate")
+            raise self.diverged(f"the loss is {loss.item()}")
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.learning, 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.learning, 1.0)
+        # Before a weight is touched: the last checkpoint stays whole.
+        if not norm.isfinite():
+            raise self.diverged(f"the gradient's norm is {norm.item()}")
         for optimizer in self.optimizers.values():
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
