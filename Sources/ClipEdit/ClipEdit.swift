@@ -61,6 +61,7 @@ public struct ClipEdit {
 
   /// - Parameters:
   ///   - input: the clip's path.
+  ///   - name: what whoever sent the clip calls it, for messages; the file's name where it is `nil`.
   ///   - output: the path of the edited mp4; it appears whole or not at all, in place of what was
   ///     there.
   ///   - limits: what the clip may take; a clip beyond them is refused.
@@ -75,7 +76,8 @@ public struct ClipEdit {
   ///   - progress: told at every step; what it throws ends the edit.
   /// - Throws: `ClipEditError`, `VideoFileError`, and what `progress` throws.
   public func run(
-    input: String, output: String, measuring measurement: Measurement = Measurement(),
+    input: String, named name: String? = nil, output: String,
+    measuring measurement: Measurement = Measurement(),
     presentation: EditPresentation? = nil, limits: ClipLimits = ClipLimits(),
     keeping: EditKeeping = EditKeeping(), note: (String) -> Void = { _ in },
     wantsCheckpoint: () -> Bool = { false },
@@ -85,7 +87,7 @@ public struct ClipEdit {
       try withoutActuallyEscaping(wantsCheckpoint) { wantsCheckpoint in
         try withoutActuallyEscaping(checkpointed) { checkpointed in
           try run(
-            input: input, output: output, measurement, presentation, limits,
+            input: (input, name), output: output, measurement, presentation, limits,
             keeping: { fingerprint, seconds in
               keeping.isNothing
                 ? nil
@@ -100,7 +102,8 @@ public struct ClipEdit {
   }
 
   private func run(
-    input: String, output: String, _ measurement: Measurement, _ presentation: EditPresentation?,
+    input: (path: String, name: String?), output: String, _ measurement: Measurement,
+    _ presentation: EditPresentation?,
     _ limits: ClipLimits,
     keeping remembering: (() throws -> EditFingerprint, @escaping () -> [String: Double]) throws
       -> KeptWork?,
@@ -115,6 +118,9 @@ public struct ClipEdit {
     let clock = StageClock()
     func report(_ update: EditProgress) throws {
       clock.enter(update.stage)
+      var update = update
+      // What is left then is soon done, but not yet.
+      update.share = update.share.map { $0 * (1 - Self.closingShare) }
       try progress(update)
     }
     model.notes(on: [
@@ -125,7 +131,7 @@ public struct ClipEdit {
     try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0, share: 0))
     let clip = try decoded(input, limits)
     clip.warnings.forEach(note)
-    let written = try coding.options(for: clip, of: input, settings.outputSize)
+    let written = try coding.options(for: clip, of: input.path, settings.outputSize)
     model.note(onSize: FrameSize(width: clip.width, height: clip.height)).map(note)
     let truth = try measurement.truth.map { try self.clip(ofTruth: $0, like: clip) }
     let edit = VideoEdit(
@@ -180,11 +186,14 @@ public struct ClipEdit {
 
     let editedClip = clip.with(edited)
     let frames = clip.frameCount
-    /// Of stages that take next to nothing.
     func report(_ stage: EditProgress.Stage, _ step: Int = 0, of steps: Int = 1) throws {
-      try report(
+      clock.enter(stage)
+      let done = (Self.closing.firstIndex(of: stage) ?? 0, Double(step) / Double(max(steps, 1)))
+      let share = (Double(done.0) + done.1) / Double(Self.closing.count)
+      try progress(
         EditProgress(
-          stage: stage, step: step, steps: steps, frames: frames, secondsLeft: 0, share: 1))
+          stage: stage, step: step, steps: steps, frames: frames,
+          share: 1 - Self.closingShare * (1 - share)))
     }
     try report(.encode)
     try video.deliver(editedClip, to: output, options: written, note: note)
@@ -222,6 +231,10 @@ public struct ClipEdit {
     return figures
   }
 
+  /// The stages after the edit itself, and how much of the whole they are taken for.
+  private static let closing: [EditProgress.Stage] = [.encode, .measure, .present]
+  private static let closingShare = 0.03
+
   /// What it was made with.
   private var origin: [EditReport.Fact] {
     [
@@ -230,19 +243,25 @@ public struct ClipEdit {
       EditReport.Fact("Precision", model.precision.rawValue),
       EditReport.Fact("Threads", "\(Parallel.threads)"),
       EditReport.Fact("Computed by", ComputeIdentity.text),
+      EditReport.Fact(
+        "Coded in",
+        coding.codec.rawValue + (coding.quality.map { ", quality \($0)" } ?? ", usual quality")),
     ]
   }
 
   /// Refuses what is beyond the limits or this machine's memory, before the system kills the process
   /// for it.
-  private func decoded(_ input: String, _ limits: ClipLimits) throws -> StoredClip {
+  private func decoded(
+    _ input: (path: String, name: String?), _ limits: ClipLimits
+  ) throws -> StoredClip {
     let clip: StoredClip
     do {
       clip = try video.decode(
-        path: input,
+        path: input.path,
         options: limits.narrowed(settings.decodingOptions(size: workingSize, settings.frames)),
         storedIn: scratchFolder, isCancelled: VideoProcess.goesOn)
-    } catch let error as VideoFileError {
+    } catch var error as VideoFileError {
+      error.name = input.name ?? error.name
       throw limits.refusal(error) ?? error as any Error
     }
     let memory = VideoEdit(model: model, settings: settings).estimatedMemory(
@@ -264,9 +283,10 @@ public struct ClipEdit {
     case nil: break
     }
     // As many pixels as the model was made for. Sides of four latent pixels keep all but the
-    // deepest level of the UNet whole.
+    // deepest level of the UNet whole; the clip's shape is worth more.
     return .fitting(
-      area: model.nativeSize * model.nativeSize, multiple: 4 * model.autoencoder.scale)
+      area: model.nativeSize * model.nativeSize,
+      multiples: [4, 2, 1].map { $0 * model.autoencoder.scale })
   }
 
   private func clip(ofTruth path: String, like clip: StoredClip) throws -> StoredClip {

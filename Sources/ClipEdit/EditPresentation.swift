@@ -53,7 +53,10 @@ public struct EditPresentation: Sendable {
   /// Aside and synced, like all that is delivered.
   private func write(_ page: EditReport) throws {
     do {
-      _ = try DurableFile.write(into: folder, named: { _ in EditReport.fileName }) { file in
+      // As the videos beside it.
+      _ = try DurableFile.write(
+        into: folder, named: { _ in EditReport.fileName }, permissions: 0o666
+      ) { file in
         try page.html().withUnsafeBytes { try file.write($0) }
       }
     } catch let error as DurableFileError {

@@ -8,7 +8,7 @@ extension StableDiffusionModel {
   func notes(on prompts: KeyValuePairs<String, String>) -> [String] {
     prompts.compactMap { name, prompt in
       tokenizer.cut(from: prompt).map { cut in
-        "the \(name) has \(tokenizer.tokenCount(of: prompt)) tokens, of which this model reads the first \(tokenizer.capacity): it does not see '\(cut)' at the end"
+        "the \(name) has \(tokenizer.tokenCount(of: prompt)) tokens, of which this model reads the first \(tokenizer.capacity): it does not see '\(cut.count > 200 ? cut.prefix(200) + "…" : cut)' at the end"
       }
     }
   }

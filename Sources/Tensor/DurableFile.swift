@@ -34,13 +34,16 @@ public enum DurableFile {
   /// Writes a file into a folder, in place of one of that name. It and its name are on the disk for
   /// certain after `syncFolder`.
   ///
-  /// - Parameter name: the file's name, which may depend on what it holds.
+  /// - Parameters:
+  ///   - name: the file's name, which may depend on what it holds.
+  ///   - permissions: less what the process' mask takes away.
   /// - Throws: `DurableFileError`, and what `body` throws; nothing is left then.
   public static func write(
-    into folder: String, named name: (Content) -> String, _ body: (inout Writer) throws -> Void
+    into folder: String, named name: (Content) -> String, permissions: mode_t = 0o660,
+    _ body: (inout Writer) throws -> Void
   ) throws -> (name: String, content: Content) {
     let aside = "\(folder)/\(asidePrefix)\(UInt64.random(in: 0 ... .max))\(asideSuffix)"
-    let descriptor = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o660)
+    let descriptor = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, permissions)
     guard descriptor >= 0 else { throw DurableFileError("written to", folder) }
     do {
       defer { close(descriptor) }

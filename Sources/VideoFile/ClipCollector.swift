@@ -43,7 +43,8 @@ struct ClipCollector<Store: FrameStore>: FrameSink {
       width: header.width, height: header.height,
       timing: VideoTiming(
         timeBase: header.timeBase, frameRate: header.frameRate, pts: pts,
-        lastFrameDuration: trailer.lastFrameDuration), colors: header.colors, source: source,
+        lastFrameDuration: trailer.lastFrameDuration
+      ).steadied(), colors: header.colors, source: source,
       warnings: trailer.warnings, store: store)
   }
 
@@ -98,7 +99,8 @@ struct ClipCollector<Store: FrameStore>: FrameSink {
     switch options.size {
     case .source: header.width * header.height <= options.maximumPixels
     case .exactly(let width, let height): (header.width, header.height) == (width, height)
-    case .fitting(_, let multiple): header.width % multiple == 0 && header.height % multiple == 0
+    case .fitting(_, let multiples):
+      multiples.contains { header.width % $0 == 0 && header.height % $0 == 0 }
     case .shorterSide(let side, let multiple):
       min(header.width, header.height) == side
         && max(header.width, header.height) % multiple == 0

@@ -1,3 +1,5 @@
+import Foundation
+
 /// What to read of a clip, at which size, and how much a stranger's file may ask for.
 public struct DecodingOptions: Sendable, Codable, Equatable {
   public enum Size: Sendable, Codable, Equatable {
@@ -6,9 +8,9 @@ public struct DecodingOptions: Sendable, Codable, Equatable {
     /// Just this one, whatever the clip's shape.
     case exactly(width: Int, height: Int)
     /// The shape in which the clip is shown (pixel aspect ratio and rotation taken into account) on
-    /// about `area` pixels, both sides rounded to the nearest multiple of `multiple`, and at least
-    /// one.
-    case fitting(area: Int, multiple: Int)
+    /// about `area` pixels, both sides multiples of one of these: of the first that keeps the shape
+    /// to 2 %, else of the last.
+    case fitting(area: Int, multiples: [Int])
     /// The same shape with a shorter side of just this, the longer one rounded to the nearest
     /// multiple of `multiple`.
     case shorterSide(Int, multiple: Int)
@@ -85,16 +87,16 @@ extension DecodingOptions {
     switch size {
     case .source: result = (sourceWidth, sourceHeight)
     case .exactly(let width, let height): result = (width, height)
-    case .fitting(let area, let multiple):
-      guard area > 0, multiple > 0, multiple <= Self.longestSide else {
+    case .fitting(let area, let multiples):
+      guard area > 0, !multiples.isEmpty, multiples.allSatisfy((1...Self.longestSide).contains)
+      else {
         throw VideoFailure(
           .input,
-          "cannot be scaled to \(area) pixels in multiples of \(multiple); both must be positive")
+          "cannot be scaled to \(area) pixels in multiples of \(multiples); all must be positive")
       }
-      result = (
-        side((Double(area) * shape).squareRoot(), multiple),
-        side((Double(area) / shape).squareRoot(), multiple)
-      )
+      let sizes = multiples.map { Self.fittingSize(shape: shape, area: area, multiple: $0) }
+      result =
+        sizes.first { Self.stretch(of: $0, from: shape) <= log(1.02) } ?? sizes[sizes.count - 1]
     case .shorterSide(let shorter, let multiple):
       guard shorter > 0, multiple > 0, multiple <= Self.longestSide else {
         throw VideoFailure(
@@ -113,5 +115,33 @@ extension DecodingOptions {
       )
     }
     return result
+  }
+
+  /// The sides, multiples, that come nearest to a shape and a number of pixels. A picture that is
+  /// stretched is seen at once, and one of somewhat fewer pixels is not: the shape counts four times
+  /// as much.
+  private static func fittingSize(shape: Double, area: Int, multiple: Int) -> (
+    width: Int, height: Int
+  ) {
+    /// Both neighbours, and one farther off.
+    func multiples(near length: Double) -> ClosedRange<Int> {
+      let most = longestSide / multiple
+      let near = Int(min(length / Double(multiple), Double(most)))
+      return max(1, near - 1)...max(1, min(near + 2, most))
+    }
+    let sizes = multiples(near: (Double(area) * shape).squareRoot()).flatMap { width in
+      multiples(near: (Double(area) / shape).squareRoot()).map { height in
+        (width: width * multiple, height: height * multiple)
+      }
+    }
+    func cost(_ size: (width: Int, height: Int)) -> Double {
+      4 * stretch(of: size, from: shape) + abs(log(Double(size.width * size.height) / Double(area)))
+    }
+    return sizes.min { cost($0) < cost($1) } ?? (multiple, multiple)
+  }
+
+  /// By how much a picture of this shape is stretched to that size, as a logarithm.
+  private static func stretch(of size: (width: Int, height: Int), from shape: Double) -> Double {
+    abs(log(Double(size.width) / Double(size.height) / shape))
   }
 }

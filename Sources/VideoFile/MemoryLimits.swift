@@ -24,7 +24,7 @@ extension VideoProcess.Limits {
       switch options.size {
       case .source: options.maximumPixels
       case .exactly(let width, let height): Self.clamped(width) * Self.clamped(height)
-      case .fitting(let area, _): area
+      case .fitting(let area, _): 2 * Self.clamped(area)
       case .shorterSide(let side, _): Self.clamped(side) * DecodingOptions.longestSide
       }
     return with(

@@ -20,6 +20,7 @@ final class UprightPictures {
   private(set) var sawInterlaced = false
   private(set) var sawTransparent = false
   private(set) var sawHighDynamicRange = false
+  private(set) var sawDeepColor = false
 
   init(width: Int, height: Int, orientation: Orientation) throws {
     (self.width, self.height, self.orientation) = (width, height, orientation)
@@ -40,6 +41,8 @@ final class UprightPictures {
     if sawHighDynamicRange {
       notes.append(
         "The clip has a high dynamic range (HDR): it is edited in the usual one, BT.709.")
+    } else if sawDeepColor {
+      notes.append("The clip has more than 8 bits a color: the edit has 8.")
     }
     return notes
   }
@@ -56,6 +59,7 @@ final class UprightPictures {
     let kind = PictureConverter.Kind(frame.pointee)
     let colors = ColorTags(frame.pointee)
     let isTransparent = kind.isTransparent
+    if kind.isDeep { sawDeepColor = true }
     let format =
       colors.isHighDynamicRange
       ? AV_PIX_FMT_RGBA64LE : isTransparent ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24
@@ -146,6 +150,12 @@ extension PictureConverter.Kind {
       colorSpace: picture.colorspace == AVCOL_SPC_UNSPECIFIED ? usual : picture.colorspace,
       fullRange: picture.color_range == AVCOL_RANGE_JPEG || plain[declared.rawValue] != nil,
       chromaLocation: picture.chroma_location)
+  }
+
+  /// Whether a color has more than 8 bits.
+  var isDeep: Bool {
+    guard let descriptor = av_pix_fmt_desc_get(format) else { return false }
+    return descriptor.pointee.comp.0.depth > 8
   }
 
   var isTransparent: Bool {

@@ -32,6 +32,20 @@ public struct VideoTiming: Sendable, Equatable {
 }
 
 extension VideoTiming {
+  /// The same at a constant frame rate, a tick a frame, where the times are those of one and only
+  /// rounded to the ticks of their file, as to Matroska's milliseconds.
+  func steadied() -> VideoTiming {
+    let ticksPerFrame = 1 / (frameRate.value * timeBase.value)
+    func isNear(_ time: Int64, frames: Int) -> Bool {
+      abs(Double(time) - Double(frames) * ticksPerFrame) <= 1
+    }
+    // Among ticks nearly as long as frames anything would look steady.
+    guard ticksPerFrame >= 4, ticksPerFrame != ticksPerFrame.rounded(), pts.count > 1,
+      zip(pts, pts.indices).allSatisfy(isNear), isNear(lastFrameDuration, frames: 1)
+    else { return self }
+    return VideoTiming(frameRate: frameRate, frameCount: pts.count)
+  }
+
   /// The same times on a time base that an mp4 file can hold: its ticks a second are an integer
   /// (the muxer doubles a small one until it reaches 10,000), and no frame is shown for 2³¹ ticks
   /// or longer. Exact where the times allow it; otherwise the nearest tick of 1/90000 or 1/1000 of

@@ -86,7 +86,8 @@ final class EditPerformer: EditPerforming {
         settings: assignment.settings, video: video, scratchFolder: files.resultFolder,
         coding: assignment.video)
       return try edit.run(
-        input: files.source, output: files.resultFolder + "/edited.mp4",
+        input: files.source, named: clipName(assignment, files),
+        output: files.resultFolder + "/edited.mp4",
         measuring: .init(reconstruction: assignment.settings.reconstruction, autoencoder: false),
         presentation: presentation(of: assignment, in: files.resultFolder, precision),
         limits: assignment.limits,
@@ -100,6 +101,12 @@ final class EditPerformer: EditPerforming {
     } catch let error as ClipEditError {
       throw failure(error.description, mayPass: error.mayPass)
     }
+  }
+
+  /// The clip as whoever sent it calls it; the file has a name of the daemon's.
+  private func clipName(_ assignment: Assignment, _ files: Assignment.SharedFiles) -> String? {
+    let suffix = URL(fileURLWithPath: files.source).pathExtension
+    return assignment.name.map { suffix.isEmpty ? $0 : "\($0).\(suffix)" }
   }
 
   private func presentation(
@@ -137,7 +144,7 @@ final class EditPerformer: EditPerforming {
     loaded = (origin, model)
     reports.log(
       .debug,
-      "\(isPrepared ? "prepared" : "mapped") the model \(origin.model.path(percentEncoded: false)) in \(origin.precision) precision within \(ContinuousClock.now - start)"
+      "\(isPrepared ? "prepared" : "mapped") the model \(origin.model.path(percentEncoded: false)) in \(origin.precision) precision within \(durationText(seconds: (ContinuousClock.now - start) / .seconds(1)))"
     )
     return model
   }

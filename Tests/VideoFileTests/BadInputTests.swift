@@ -114,8 +114,8 @@ struct BadInputTests {
     let path = try folder.write(sampleClip(frames: 1), to: "a.mp4")
     for size in [
       DecodingOptions.Size.exactly(width: 0, height: 16), .exactly(width: 16, height: 1 << 40),
-      .fitting(area: 0, multiple: 8),
-      .fitting(area: 4096, multiple: 0),
+      .fitting(area: 0, multiples: [8]), .fitting(area: 4096, multiples: [0]),
+      .fitting(area: 4096, multiples: []),
     ] {
       #expect(throws: VideoFileError.self) { try decode(path, DecodingOptions(size: size)) }
     }

@@ -26,17 +26,26 @@ struct DecodingTests {
   @Test(
     "a fitting size keeps the shape on screen, in whole multiples",
     arguments: [
-      (640, 360, 1.0, 512 * 512, 64, 704, 384), (1920, 1080, 1.0, 256 * 256, 8, 344, 192),
-      (720, 576, 16.0 / 15, 512 * 512, 8, 592, 440),
-      (100, 10_000, 1.0, 128 * 128, 64, 64, 1280), (128, 128, 1.0, 128 * 128, 8, 128, 128),
-    ])
+      (640, 360, 512 * 512, [64], 704, 384), (1920, 1080, 256 * 256, [8], 344, 192),
+      (128, 128, 128 * 128, [8], 128, 128), (100, 10_000, 128 * 128, [64], 64, 1408),
+      // Fewer pixels rather than stretched ones.
+      (160, 120, 128 * 128, [32], 128, 96), (120, 160, 128 * 128, [32], 96, 128),
+      (640, 480, 512 * 512, [32, 16, 8], 608, 448),
+      // Smaller steps where the shape asks for them.
+      (854, 480, 128 * 128, [32, 16, 8], 168, 96),
+    ] as [(Int, Int, Int, [Int], Int, Int)])
   func fittingSizes(
-    width: Int, height: Int, aspect: Double, area: Int, multiple: Int, expectedWidth: Int,
-    expectedHeight: Int
+    width: Int, height: Int, area: Int, multiples: [Int], expectedWidth: Int, expectedHeight: Int
   ) throws {
-    let size = try DecodingOptions(size: .fitting(area: area, multiple: multiple))
-      .outputSize(sourceWidth: width, sourceHeight: height, pixelAspect: aspect)
+    let size = try DecodingOptions(size: .fitting(area: area, multiples: multiples))
+      .outputSize(sourceWidth: width, sourceHeight: height, pixelAspect: 1)
     #expect(size == (expectedWidth, expectedHeight))
+  }
+
+  @Test("a fitting size makes pixels square") func fittingSquarePixels() throws {
+    let size = try DecodingOptions(size: .fitting(area: 512 * 512, multiples: [8]))
+      .outputSize(sourceWidth: 720, sourceHeight: 576, pixelAspect: 16.0 / 15)
+    #expect(size == (584, 440))
   }
 
   @Test(
@@ -59,7 +68,7 @@ struct DecodingTests {
   func pixelAspect() throws {
     let path = try folder.write(
       yuv4mpeg(width: 32, height: 32, frames: 1, parameters: "F25:1 A2:1"), to: "wide.y4m")
-    let clip = try decode(path, DecodingOptions(size: .fitting(area: 2048, multiple: 8)))
+    let clip = try decode(path, DecodingOptions(size: .fitting(area: 2048, multiples: [8])))
     #expect((clip.width, clip.height) == (64, 32))
     let wide = try decode(path, DecodingOptions(size: .shorterSide(48, multiple: 8)))
     #expect((wide.width, wide.height) == (96, 48))
@@ -97,7 +106,7 @@ struct DecodingTests {
     }
     // The shape is the upright one's.
     let fitted = try decode(
-      folder.file("turned.mp4"), DecodingOptions(size: .fitting(area: 3072, multiple: 16)))
+      folder.file("turned.mp4"), DecodingOptions(size: .fitting(area: 3072, multiples: [16])))
     #expect((fitted.width, fitted.height) == (degrees == 180 ? (64, 48) : (48, 64)))
   }
 

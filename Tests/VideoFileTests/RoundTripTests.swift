@@ -68,6 +68,25 @@ struct RoundTripTests {
     #expect(try decode(folder.write(clip, to: "again.mp4")).timing == back)
   }
 
+  @Test("times that were rounded to milliseconds are a constant rate's again, others stay")
+  func steadyTimes() {
+    let rate = Rational(30_000, 1001)
+    func times(_ pts: [Int64], last: Int64 = 33) -> VideoTiming {
+      VideoTiming(
+        timeBase: Rational(1, 1000), frameRate: rate, pts: pts, lastFrameDuration: last)
+    }
+    let rounded = (0..<100).map { Int64((Double($0) * 1001 / 30).rounded()) }
+    #expect(times(rounded).steadied() == VideoTiming(frameRate: rate, frameCount: 100))
+    let late = rounded.dropLast() + [rounded[99] + 2]
+    for variable in [times(Array(late)), times(rounded, last: 66), times([0])] {
+      #expect(variable.steadied() == variable)
+    }
+    let exact = VideoTiming(
+      timeBase: Rational(1, 1000), frameRate: Rational(25, 1), pts: [0, 40, 80],
+      lastFrameDuration: 40)
+    #expect(exact.steadied() == exact)
+  }
+
   @Test(
     "a time base of nanoseconds is written exactly where its times allow it, else to the nearest tick"
   )

@@ -35,7 +35,7 @@ struct VideoProcessTests {
     let path = try folder.write(sampleClip(width: 320, height: 240, frames: 20), to: "a.mp4")
     for size in [
       DecodingOptions.Size.source, .exactly(width: 100, height: 60),
-      .fitting(area: 10_000, multiple: 8),
+      .fitting(area: 10_000, multiples: [8]),
     ] {
       let options = DecodingOptions(size: size, frames: 15)
       let here = try decode(path, options)
