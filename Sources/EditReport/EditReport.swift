@@ -10,7 +10,11 @@ public struct EditReport: Sendable {
   public static let posterName = "poster.png"
 
   public enum Outcome: Sendable, Equatable {
-    case done, cancelled
+    case done
+    /// - Parameters:
+    ///   - place: how far it came.
+    ///   - advice: what to do, a sentence each.
+    case cancelled(place: String? = nil, advice: [String] = [])
     /// - Parameters:
     ///   - reason: a sentence.
     ///   - place: how far it came.

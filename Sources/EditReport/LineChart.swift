@@ -15,7 +15,9 @@ struct LineChart {
   var series: [Series]
 
   private static let (width, height) = (480.0, 260.0)
-  private static let (left, right, top, bottom) = (52.0, 12.0, 10.0, 40.0)
+  private static let (right, top, bottom) = (12.0, 10.0, 40.0)
+  /// What a character of the axes takes at the most, on narrow screens, where they are larger.
+  private static let characterWidth = 10.0
   /// More classes of lines the page does not have.
   static let mostSeries = 5
 
@@ -23,9 +25,11 @@ struct LineChart {
     let points = series.flatMap { zip($0.positions, $0.values) }.filter { $0.1.isFinite }
     let (first, last) = (points.map(\.0).min() ?? 0, points.map(\.0).max() ?? 1)
     let scale = Scale(points.map(\.1))
+    let longest = scale.ticks.map { scale.text($0).count }.max() ?? 0
+    let left = 12 + Double(max(4, longest)) * Self.characterWidth
     func x(_ position: Int) -> Double {
       let share = last == first ? 0.5 : Double(position - first) / Double(last - first)
-      return Self.left + share * (Self.width - Self.left - Self.right)
+      return left + share * (Self.width - left - Self.right)
     }
     func y(_ value: Double) -> Double {
       Self.top + (1 - scale.share(of: value)) * (Self.height - Self.top - Self.bottom)
@@ -37,8 +41,8 @@ struct LineChart {
       """
     for tick in scale.ticks {
       drawing += """
-        <line class="grid" x1="\(text(Self.left))" x2="\(text(Self.width - Self.right))" y1="\(text(y(tick)))" y2="\(text(y(tick)))"/>
-        <text x="\(text(Self.left - 6))" y="\(text(y(tick) + 4))" text-anchor="end">\(scale.text(tick))</text>
+        <line class="grid" x1="\(text(left))" x2="\(text(Self.width - Self.right))" y1="\(text(y(tick)))" y2="\(text(y(tick)))"/>
+        <text x="\(text(left - 6))" y="\(text(y(tick) + 4))" text-anchor="end">\(scale.text(tick))</text>
 
         """
     }
@@ -49,7 +53,7 @@ struct LineChart {
         """
     }
     drawing += """
-      <text x="\(text((Self.left + Self.width - Self.right) / 2))" y="\(text(Self.height - 4))" text-anchor="middle">\(escaped(axis))</text>
+      <text x="\(text((left + Self.width - Self.right) / 2))" y="\(text(Self.height - 4))" text-anchor="middle">\(escaped(axis))</text>
 
       """
     for (index, line) in series.prefix(Self.mostSeries).enumerated() {
@@ -111,8 +115,8 @@ struct Scale {
 
   init(_ values: [Double]) {
     let (low, high) = (values.min() ?? 0, values.max() ?? 1)
-    // Values that are all one still get a band around them.
-    let span = high - low > abs(high) * 1e-9 ? high - low : max(abs(high) * 0.1, 1e-3)
+    // What differs by less than half a percent shows as the level line that it is.
+    let span = max(high - low, max(abs(low), abs(high)) * 0.005, 1e-9)
     let step = Self.step(for: span, parts: 4)
     let first = (low / step - 1e-9).rounded(.down)
     let last = max(first + 1, (high / step + 1e-9).rounded(.up))

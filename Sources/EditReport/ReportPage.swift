@@ -98,9 +98,9 @@ private struct ReportPage {
     init?(_ outcome: EditReport.Outcome) {
       switch outcome {
       case .done: return nil
-      case .cancelled:
-        (heading, reason, place) = ("Cancelled", "Somebody cancelled this job.", nil)
-        advice = []
+      case .cancelled(let place, let advice):
+        (heading, reason) = ("Cancelled", "Somebody cancelled this job.")
+        (self.place, self.advice) = (place, advice)
       case .failed(let reason, let place, let advice):
         (heading, self.place, self.advice) = ("What failed", place, advice)
         self.reason = reason.asSentence

@@ -103,7 +103,8 @@ extension ConfigurationKey {
     Self("limits.stall_time", \.limits.stallTime, .seconds(1...86_400)),
     Self("video.codec", \.video.codec, .choice),
     Self(
-      "video.quality", \.video.quality, .whole(VideoCoding.qualities),
+      "video.quality", \.video.quality,
+      .whole(VideoCoding.qualities, "; of h264 and hevc to 51"),
       absent: "what is hard to tell from the edit"),
   ]
 

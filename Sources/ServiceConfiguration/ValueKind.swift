@@ -14,9 +14,9 @@ struct ValueKind<Value>: Sendable {
 }
 
 extension ValueKind<Int> {
-  static func whole(_ range: ClosedRange<Int>) -> Self {
+  static func whole(_ range: ClosedRange<Int>, _ more: String = "") -> Self {
     Self(
-      takes: "a whole number from \(range.lowerBound) to \(range.upperBound)",
+      takes: "a whole number from \(range.lowerBound) to \(range.upperBound)\(more)",
       read: { node in node.int.flatMap { range.contains($0) ? $0 : nil } }, text: { "\($0)" })
   }
 

@@ -42,9 +42,11 @@ extension Daemon {
       case .done(let figures): try finish(id, as: .done, figures: figures)
       case .failed(let error):
         try finish(id, as: .failed, error: error, stoppedAt: attempt.place)
-      case .cancelled: try finish(id, as: .cancelled)
+      case .cancelled: try finish(id, as: .cancelled, stoppedAt: attempt.place)
       case .attemptFailed(let error, let sentence):
-        if try spool.store.isCancelRequested(id) { return try finish(id, as: .cancelled) }
+        if try spool.store.isCancelRequested(id) {
+          return try finish(id, as: .cancelled, stoppedAt: attempt.place)
+        }
         let failures = attempt.hasProgressed ? 1 : try spool.store.failures(of: id) + 1
         if failures >= Self.mostFailures {
           return try finish(
@@ -59,7 +61,9 @@ extension Daemon {
         )
         try again(id, failed: true, attempt, pause: pause)
       case .interrupted(let reason):
-        if try spool.store.isCancelRequested(id) { return try finish(id, as: .cancelled) }
+        if try spool.store.isCancelRequested(id) {
+          return try finish(id, as: .cancelled, stoppedAt: attempt.place)
+        }
         let count = attempt.hasProgressed ? 1 : try spool.store.interruptions(of: id) + 1
         guard count <= Self.mostInterruptions else {
           return try finish(
@@ -73,7 +77,9 @@ extension Daemon {
           id, .notice, "interrupted: \(reason); the job is queued again", event: .jobQueuedAgain)
         try again(id, failed: false, interrupted: true, attempt, pause: pause)
       case .unfit(let reason):
-        if try spool.store.isCancelRequested(id) { return try finish(id, as: .cancelled) }
+        if try spool.store.isCancelRequested(id) {
+          return try finish(id, as: .cancelled, stoppedAt: attempt.place)
+        }
         logForJob(
           id, .warning, "its worker cannot do it: \(reason); the job is queued again",
           event: .jobQueuedAgain)

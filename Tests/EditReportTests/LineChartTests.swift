@@ -15,6 +15,23 @@ import Testing
     #expect(Set(scale.ticks.map(scale.text)).count == scale.ticks.count)
   }
 
+  @Test("what hardly differs is a level line, not noise on a scale of its own") func level() {
+    let scale = Scale([0.999_94, 0.999_97])
+    #expect(scale.ticks[scale.ticks.count - 1] - scale.ticks[0] >= 0.001_9)
+    #expect(scale.ticks.map(scale.text).allSatisfy { $0.count <= 6 })
+  }
+
+  @Test("the longest number of the axis has room beside it") func roomForNumbers() throws {
+    for values in [[1.0, 2], [123_456, 123_999], [0.010_1, 0.010_2]] {
+      let svg = LineChart(
+        title: "t", axis: "frame", series: [.init(name: "a", positions: [1, 2], values: values)]
+      ).svg
+      for label in svg.matches(of: /<text x="([\d.]+)"[^>]*text-anchor="end">([^<]+)</) {
+        #expect(try #require(Double(label.output.1)) >= 10 * Double(label.output.2.count))
+      }
+    }
+  }
+
   @Test("positions under the axis are whole, few, and of equal distance") func positions() {
     #expect(LineChart.positions(from: 1, to: 1) == [1])
     #expect(LineChart.positions(from: 1, to: 3) == [1, 2, 3])

@@ -23,7 +23,8 @@ import Testing
       job.id, as: .failed, error: "the clip is empty: send it again", stoppedAt: "decode")
     _ = try test.spool.deliver(job.id)
     for text in [
-      "The clip is empty: send it again.", "at: decode.", "stemctl retry \(job.id)", "a red ball",
+      "The clip is empty: send it again.", "at: decode.", "ffmpeg -i ball.mp4",
+      "stemctl retry \(job.id)", "a red ball",
       "a &lt;b&gt;blue&lt;/b&gt; ball", "the decoder gave up", "Failed",
     ] {
       #expect(page("ball").contains(text), "\(text)")
@@ -42,6 +43,13 @@ import Testing
     _ = try test.spool.store.finish(cancelled.id, as: .cancelled)
     _ = try test.spool.deliver(cancelled.id)
     #expect(page("b").contains("Somebody cancelled this job."))
+    #expect(page("b").contains("It had not begun."))
+    #expect(page("b").contains("stemctl retry \(cancelled.id)"))
+    let late = try test.claim("c.mp4", ["c.txt": "a cat"])[0]
+    _ = try test.spool.store.finish(late.id, as: .cancelled, stoppedAt: "invert 7/50")
+    _ = try test.spool.deliver(late.id)
+    #expect(page("c").contains("It was at: invert 7/50."))
+    #expect(try test.report("c")["stopped_at"] == .text("invert 7/50"))
   }
 
   @Test("the worker's own report of an edit stays") func done() throws {

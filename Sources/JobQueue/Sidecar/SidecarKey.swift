@@ -138,8 +138,11 @@ extension SidecarKey {
 
   static func unknown(_ key: String) -> SidecarError {
     let shown = key.count > 60 ? displayName(String(key.prefix(60))) + "…" : displayName(key)
-    let suggestion = nearestName(to: key, among: names).map { "did you mean '\($0)'? " } ?? ""
-    return SidecarError(
-      "unknown key '\(shown)': \(suggestion)A sidecar takes \(names.joined(separator: ", "))")
+    let advice =
+      nearestName(to: key, among: names).map {
+        "did you mean '\($0)'? stemd-sidecar(5) has them all"
+      }
+      ?? "a sidecar takes \(names.joined(separator: ", "))"
+    return SidecarError("unknown key '\(shown)': \(advice)")
   }
 }

@@ -24,7 +24,10 @@ struct JobReport {
   private var outcome: EditReport.Outcome {
     switch record.state {
     case JobState.done.rawValue: return .done
-    case JobState.cancelled.rawValue: return .cancelled
+    case JobState.cancelled.rawValue:
+      return .cancelled(
+        place: record.stoppedAt.map { "It was at: \($0)." } ?? "It had not begun.",
+        advice: ["'stemctl retry \(record.id)' makes a new job of it."])
     default:
       let attempts = record.attempts == 1 ? "its only attempt" : "attempt \(record.attempts)"
       return .failed(
@@ -43,9 +46,14 @@ struct JobReport {
         "When they have passed, 'stemctl retry \(record.id)' tries it again.",
       ]
     }
-    let mend = [
+    var mend = [
       "Mend what the sentence above names, in the clip or in its sidecar, and drop both into the inbox again."
     ]
+    if record.stoppedAt?.hasPrefix(EditProgress.Stage.decode.rawValue) == true {
+      mend.append(
+        "What the clip is, 'ffprobe' tells; a copy that broke off must be made again, and what is coded in an unusual way is often read after 'ffmpeg -i \(displayName(record.sourceName)) new.mp4'."
+      )
+    }
     guard record.editSettings != nil else { return mend }
     return mend + [
       "Where nothing of them was wrong, 'stemctl retry \(record.id)' tries the same again."
