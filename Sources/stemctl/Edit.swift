@@ -73,6 +73,10 @@ struct Edit: ParsableCommand {
 
   func validate() throws {
     try OptionChecks.threads(threads)
+    let suffix = URL(fileURLWithPath: output).pathExtension
+    guard ["mp4", "m4v"].contains(suffix.lowercased()) else {
+      throw ValidationError("The edited video is an mp4: let --output end with .mp4.")
+    }
     if let refusal = VideoCoding(codec: codec, quality: quality).refusal {
       throw ValidationError("\(refusal).")
     }
@@ -84,12 +88,18 @@ struct Edit: ParsableCommand {
   }
 
   func run() throws {
+    try settings.requirePrompt()
     signal(SIGPIPE, SIG_IGN)
     if let threads { Parallel.threads = threads }
     let settings = settings.settings
     var line = ProgressLine(terminal.terminal(STDERR_FILENO))
     let interruption = line.interruption()
     defer { withExtendedLifetime(interruption) { line.finish() } }
+    try requireReadable(input, as: "clip")
+    if let truth { try requireReadable(truth, as: "truth") }
+    for source in [input, truth].compactMap(\.self) where isSameFile(source, output) {
+      throw CommandFailure("The edit would replace \(source): choose another --output.")
+    }
     try requireWritableFolder(of: output, for: "edited mp4")
     if let metrics { try requireWritableFolder(of: metrics, for: "figures") }
     if let report {

@@ -63,6 +63,21 @@ func makeFolder(_ path: String, mode: Int = 0o777) throws {
   }
 }
 
+/// Finds out whether a file can be read, before a model of gigabytes is.
+/// - Parameter what: the file in a word.
+func requireReadable(_ path: String, as what: String) throws {
+  guard access(path, R_OK) == 0 else {
+    throw CommandFailure.system("The \(what) \(path) cannot be read")
+  }
+}
+
+/// Whether two paths lead to one file; false where one of them leads nowhere.
+func isSameFile(_ first: String, _ second: String) -> Bool {
+  var (one, other) = (stat(), stat())
+  return stat(first, &one) == 0 && stat(second, &other) == 0
+    && (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
 /// Finds out whether a file can be put where it is to be, before hours of work rather than after.
 /// - Parameter what: the file in a few words.
 func requireWritableFolder(of output: String, for what: String) throws {

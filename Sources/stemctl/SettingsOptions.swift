@@ -4,8 +4,9 @@ import JobQueue
 
 /// Everything that can be asked for of an edit, with the names that a sidecar has for it.
 struct SettingsOptions: ParsableArguments {
-  @Option(help: "What the edited video should show.")
-  var prompt: String
+  // Asked for by `requirePrompt`: a misspelled option is to be told before a missing one.
+  @Option(help: "What the edited video should show. Needed.")
+  var prompt = ""
 
   @Option(help: "What the video shows now.")
   var sourcePrompt = defaults.sourcePrompt
@@ -19,24 +20,30 @@ struct SettingsOptions: ParsableArguments {
   @Option(help: "How the clip is turned into noise.")
   var inversion = defaults.inversion
 
-  @Option(help: "Steps of the inversion and of the edit alike, 1 to 1000.")
+  @Option(
+    parsing: .unconditional, help: "Steps of the inversion and of the edit alike, 1 to 1000.")
   var steps = defaults.steps
 
-  @Option(help: "How strongly the prompt guides the edit, 0 to 100.")
+  @Option(
+    parsing: .unconditional, help: "How strongly the prompt guides the edit, 0 to 100.")
   var guidance = defaults.guidance
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "Edit only what is shown from this time of the clip on, in seconds.", valueName: "seconds"))
   var start = defaults.start
 
-  @Option(help: "Edit only this many frames, from there. (default: all)")
+  @Option(
+    parsing: .unconditional, help: "Edit only this many frames, from there. (default: all)")
   var count: Int?
 
-  @Option(help: "The same as --count.")
+  @Option(parsing: .unconditional, help: "The same as --count.")
   var frames: Int?
 
-  @Option(help: "Edit only every so manyth frame; each is shown until the next one.")
+  @Option(
+    parsing: .unconditional,
+    help: "Edit only every so manyth frame; each is shown until the next one.")
   var every = defaults.every
 
   @Option(
@@ -51,13 +58,13 @@ struct SettingsOptions: ParsableArguments {
   )
   var outputSize = defaults.outputSize
 
-  @Option(help: "Where the random numbers start.")
+  @Option(parsing: .unconditional, help: "Where the random numbers start.")
   var seed = defaults.seed
 
-  @Option(help: "STEM: how many bases summarise the video.")
+  @Option(parsing: .unconditional, help: "STEM: how many bases summarise the video.")
   var bases = defaults.bases
 
-  @Option(help: "STEM: how many rounds find the bases.")
+  @Option(parsing: .unconditional, help: "STEM: how many rounds find the bases.")
   var iterations = defaults.iterations
 
   @Option(help: "The model. (default: the daemon's)")
@@ -79,9 +86,6 @@ struct SettingsOptions: ParsableArguments {
   private static let defaults = EditSettings(prompt: "")
 
   func validate() throws {
-    if prompt.allSatisfy(\.isWhitespace) {
-      throw ValidationError("--prompt takes what the edited video should show, not an empty text.")
-    }
     try OptionChecks.steps(steps)
     try OptionChecks.guidance(guidance)
     try OptionChecks.start(start)
@@ -94,10 +98,21 @@ struct SettingsOptions: ParsableArguments {
     try OptionChecks.size(size)
     try OptionChecks.whole("--bases", bases, in: 1...65536)
     try OptionChecks.whole("--iterations", iterations, in: 1...1000)
+    guard !hasNoPrompt else { return }
     do { _ = try assigned() } catch let error as SidecarError {
       throw ValidationError("\(error).")
     }
   }
+
+  /// Called by `run`, since all of an option group's validation comes before unknown options are
+  /// told.
+  func requirePrompt() throws {
+    guard hasNoPrompt else { return }
+    throw ValidationError(
+      "Say what the edited video should show: --prompt \"a photo of a blue ball\".")
+  }
+
+  private var hasNoPrompt: Bool { prompt.allSatisfy(\.isWhitespace) }
 
   /// As `validate` has found them.
   var settings: EditSettings { (try? assigned()) ?? plain }

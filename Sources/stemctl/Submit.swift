@@ -23,6 +23,9 @@ struct Submit: ParsableCommand {
   @Flag(help: "Show how the edit fares until it is finished, and end as 'watch' does.")
   var wait = false
 
+  @Flag(help: "Print the job as JSON; with --wait at every change, a line each.")
+  var json = false
+
   @OptionGroup
   var daemon: DaemonOptions
 
@@ -30,14 +33,16 @@ struct Submit: ParsableCommand {
   var terminal: TerminalOptions
 
   func run() throws {
+    try edit.requirePrompt()
     let client = try daemon.client()
     // A daemon that is not there is known before gigabytes are copied.
     _ = try client.accepted(.status(job: nil))
 
     let job = try submit(with: client)
-    print(job.id)
+    print(json ? try jsonText(job) : "\(job.id)")
     fflush(nil)
     guard wait else { return }
+    if json { return try client.printJSON(of: job.id) }
     // Standard output has the id alone.
     var line = ProgressLine(terminal.terminal(STDERR_FILENO))
     try line.follow(job.id, with: client, outbox: try daemon.outbox)

@@ -26,7 +26,7 @@ struct Watch: ParsableCommand {
     let client = try daemon.client()
     let terminal = terminal.terminal(STDOUT_FILENO)
     if json {
-      try printJSON(from: client)
+      try client.printJSON(of: job)
     } else if let job {
       var line = ProgressLine(terminal)
       try line.follow(job, with: client, outbox: try daemon.outbox)
@@ -71,16 +71,21 @@ struct Watch: ParsableCommand {
     }
   }
 
-  private func printJSON(from client: ControlClient) throws {
+}
+
+extension ControlClient {
+  /// Prints a job as JSON at every change, until it is finished; all jobs, for ever, where it is
+  /// `nil`.
+  /// - Throws: `ExitCode` where the job does not end well; the line says why.
+  func printJSON(of id: JobID?) throws {
     var last: Job?
-    try client.events(of: job) { job in
-      guard self.job.map({ $0 == job.id }) ?? true else { return true }
+    try events(of: id) { job in
+      guard id.map({ $0 == job.id }) ?? true else { return true }
       last = job
       print(try jsonText(job))
       fflush(nil)
-      return self.job == nil || !job.state.isFinal
+      return id == nil || !job.state.isFinal
     }
-    // The line says why.
     if let last, last.state.isFinal, last.state != .done { throw ExitCode(1) }
   }
 }

@@ -3,6 +3,7 @@ import Foundation
 /// One of the package's programs, run to its end; what it writes may be of any length.
 struct ProgramRun {
   let status: Int32
+  /// What it writes to standard output and standard error.
   let output: String
 
   /// The programs are built next to the tests.
@@ -19,6 +20,7 @@ struct ProgramRun {
     let pipe = Pipe()
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = pipe
+    process.standardError = pipe
     try process.run()
     output = String(decoding: try pipe.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
     process.waitUntilExit()
