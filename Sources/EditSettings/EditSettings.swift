@@ -38,7 +38,8 @@ public struct EditSettings: Codable, Sendable, Equatable {
   /// STEM: what becomes of bases that stand for no token.
   public var emptyBases = EmptyBases.masked
   public var options = EditorOptions()
-  /// A folder's name below the models folder; `nil` for the default model.
+  /// The name of a folder or file among the models, a file's without its ending; `nil` for the
+  /// default model.
   public var model: String?
   /// LoRAs by name, and how strongly each changes the model.
   public var loras: [String: Double] = [:]

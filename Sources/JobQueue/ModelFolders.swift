@@ -68,12 +68,17 @@ public struct ModelFolders: Sendable {
   /// - Parameter name: as of `path`.
   /// - Throws: `MissingModel`
   public func lora(named name: String) throws -> String {
-    let file = "\(path)/\(Self.lorasName)/\(name).safetensors"
-    guard Self.isName(name), FileManager.default.fileExists(atPath: file), !Self.isFolder(file)
-    else {
+    let place = "\(path)/\(Self.lorasName)/\(name)"
+    // Pickles are for the worker to refuse, with the reason.
+    func found() -> String? {
+      Self.endings.map { "\(place).\($0)" }.first {
+        FileManager.default.fileExists(atPath: $0) && !Self.isFolder($0)
+      }
+    }
+    guard Self.isName(name), let file = found() else {
       throw MissingModel(
         description:
-          "there is no LoRA '\(displayName(name))': the file \(displayName(file)) does not exist; put it there, or name another\(Self.suggestion(for: name, among: loraNames))"
+          "there is no LoRA '\(displayName(name))': the file \(displayName(place)).safetensors does not exist; put it there, or name another\(Self.suggestion(for: name, among: loraNames))"
       )
     }
     return file

@@ -35,7 +35,10 @@ public final class AutoencoderKL: Sendable {
         "up_block_types",
         "is \(up), which is not supported; supported is one UpDecoderBlock2D per level")
     }
-    latentChannels = try file.size("latent_channels", default: 4)
+    guard (1...8).contains(channels.count) else {
+      throw file.wrong("block_out_channels", "has \(channels.count) levels; supported are 1 to 8")
+    }
+    latentChannels = try Self.latentChannels(file)
     scalingFactor = try file.number("scaling_factor", default: 0.18215)
     guard scalingFactor > 0 else { throw file.wrong("scaling_factor", "takes a positive number") }
     scale = 1 << (channels.count - 1)
@@ -54,6 +57,10 @@ public final class AutoencoderKL: Sendable {
     dequantise =
       try file.flag("use_post_quant_conv", default: true)
       ? weights.pointwise("post_quant_conv", latentChannels, latentChannels) : nil
+  }
+
+  static func latentChannels(_ configuration: ComponentConfiguration) throws -> Int {
+    try configuration.size("latent_channels", default: 4)
   }
 
   /// The mean of the latent distribution, not yet scaled.

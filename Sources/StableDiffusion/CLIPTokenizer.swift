@@ -18,9 +18,11 @@ public struct CLIPTokenizer: Sendable {
   init(folder: URL, longest: Int) throws {
     let configuration = try TokenizerConfiguration(folder)
     let vocabulary = try CLIPVocabulary(CLIPVocabularyFiles(folder: folder))
-    self.init(
-      vocabulary, try configuration.specialTokens(vocabulary.ids),
-      length: min(try configuration.longest ?? longest, longest))
+    let length = min(try configuration.longest ?? longest, longest)
+    guard length >= 2 else {
+      throw ModelError("\(folder.path(percentEncoded: false)): there is no room for a prompt")
+    }
+    self.init(vocabulary, try configuration.specialTokens(vocabulary.ids), length: length)
   }
 
   /// The tokenizer of all Stable Diffusion models, for those that come without one.

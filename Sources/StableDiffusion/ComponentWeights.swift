@@ -18,7 +18,8 @@ enum ComponentWeights {
         throw PickledWeights.refusal(of: pickle, in: folder)
       }
       throw ModelError(
-        "\(path) holds neither \(name).safetensors nor \(name).fp16.safetensors")
+        "\(path) holds neither \(name).safetensors nor \(name).fp16.safetensors: download or copy the folder again"
+      )
     }
     let url = folder.appending(path: found.file)
     return found.isIndex ? try ShardedTensors(index: url) : try SafetensorsFile(url)

@@ -105,6 +105,8 @@ enum OtherModels {
     (.part("lora_up."), lora),
     (.part("lora_A."), lora),
     (.part("to_q_lora."), lora),
+    (.part(".lora.up."), lora),
+    (.part(".lora_linear_layer."), lora),
     (.part(".hada_w1_"), "a LyCORIS, which changes a model"),
     (.part(".lokr_w"), "a LyCORIS, which changes a model"),
     (.prefix("control_model."), "a ControlNet"), (.part("input_hint_block."), "a ControlNet"),

@@ -8,7 +8,8 @@ enum PickledWeights {
   /// Whether a file's name, or how it begins, is that of a pickle.
   static func isPickled(_ url: URL) -> Bool {
     if endings.contains(url.pathExtension.lowercased()) { return true }
-    guard let file = try? FileHandle(forReadingFrom: url),
+    guard isRegularFile(url.path(percentEncoded: false)),
+      let file = try? FileHandle(forReadingFrom: url),
       let start = try? file.read(upToCount: 9), start.count == 9
     else { return false }
     // The length of a safetensors file's header may look like either, but then comes the header.
@@ -31,8 +32,9 @@ enum PickledWeights {
   static func refusal(of checkpoint: URL) -> ModelError {
     let path = checkpoint.path(percentEncoded: false)
     let target = checkpoint.deletingPathExtension().path(percentEncoded: false) + ".safetensors"
+    // Checkpoints of the original code name a class of a library that wrote them.
     let program =
-      "import sys, torch; from safetensors.torch import save_file; w = torch.load(sys.argv[1], map_location='cpu', weights_only=True); w = w.get('state_dict', w); save_file({k: v.contiguous().clone() for k, v in w.items() if torch.is_tensor(v)}, sys.argv[2])"
+      "import sys, torch; from safetensors.torch import save_file; torch.serialization.add_safe_globals([type('ModelCheckpoint', (), {'__module__': 'pytorch_lightning.callbacks.model_checkpoint'})]); w = torch.load(sys.argv[1], map_location='cpu', weights_only=True); w = w.get('state_dict', w); save_file({k: v.contiguous().clone() for k, v in w.items() if torch.is_tensor(v)}, sys.argv[2])"
     return ModelError(
       "\(path) is \(reason); with Python's torch and safetensors this saves its weights as a file that is read: python3 -c \"\(program)\" \(path.shellQuoted) \(target.shellQuoted)"
     )
@@ -43,17 +45,9 @@ enum PickledWeights {
     let model = component.deletingLastPathComponent().path(percentEncoded: false)
     let source = model.count > 1 && model.hasSuffix("/") ? String(model.dropLast()) : model
     let program =
-      "import sys; from diffusers import StableDiffusionPipeline as P; P.from_pretrained(sys.argv[1], safety_checker=None).save_pretrained(sys.argv[2])"
+      "import sys; from diffusers import StableDiffusionPipeline as P; P.from_pretrained(sys.argv[1], safety_checker=None\(file.contains(".fp16.") ? ", variant='fp16'" : "")).save_pretrained(sys.argv[2])"
     return ModelError(
       "\(component.path(percentEncoded: false)) holds its weights only as \(file), \(reason); with Python's diffusers and transformers this saves the model as one that is read: python3 -c \"\(program)\" \(source.shellQuoted) \((source + "-safetensors").shellQuoted)"
     )
-  }
-}
-
-extension String {
-  /// As one word of a POSIX shell's command.
-  fileprivate var shellQuoted: String {
-    let isPlain = allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+".contains($0)) }
-    return isPlain && !isEmpty ? self : "'" + replacing("'", with: "'\\''") + "'"
   }
 }

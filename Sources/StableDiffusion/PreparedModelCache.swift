@@ -34,6 +34,8 @@ public struct PreparedModelCache {
     let base = (source as? ModelWithLoRAs)?.base
     let hash = ContentHash()
     hash.update(FileStamp.text(of: (base ?? source).files))
+    // The files may have been replaced since they were opened.
+    hash.update(try (base ?? source).identity())
     let identity = hash.finish()
     var files: [String: PreparedWeightsFile] = [:]
     func opened(_ source: any ModelSource) throws -> StableDiffusionModel {

@@ -35,7 +35,7 @@ public struct StableDiffusionModel: Sendable {
     scheduler = try DDIMScheduler(schedule)
     ancestralScheduler = try EulerAncestralScheduler(schedule, schedule: scheduler)
     let unetComponent = try source.unet()
-    _ = try UNetConfiguration(unetComponent.configuration)
+    try Self.check(unetComponent.configuration, source.autoencoder().configuration, path)
     textEncoder = try CLIPTextEncoder(
       source.textEncoder(), store: store("text_encoder", .full))
     tokenizer = try source.tokenizer(longest: textEncoder.positions)
@@ -54,19 +54,26 @@ public struct StableDiffusionModel: Sendable {
         "\(path): the UNet reads a text of width \(unet.contextWidth), but the text encoder writes \(textEncoder.width)"
       )
     }
-    let channels = autoencoder.latentChannels
-    guard unet.inputChannels == channels || unet.inputChannels == 2 * channels,
-      unet.outputChannels == channels
-    else {
-      if unet.outputChannels == channels,
-        let other = OtherModels.name(unetOf: unet.inputChannels, latents: channels)
-      {
-        throw OtherModels.refusal(of: path, other)
-      }
-      throw ModelError(
-        "\(path): the UNet takes \(unet.inputChannels) channels and gives \(unet.outputChannels), but the latents have \(autoencoder.latentChannels); such a UNet is not supported"
-      )
+  }
+
+  /// Whether the UNet works on the autoencoder's latents.
+  private static func check(
+    _ unet: ComponentConfiguration, _ autoencoder: ComponentConfiguration, _ path: String
+  ) throws {
+    let unet = try UNetConfiguration(unet)
+    let channels = try AutoencoderKL.latentChannels(autoencoder)
+    guard
+      unet.inputChannels != channels && unet.inputChannels != 2 * channels
+        || unet.outputChannels != channels
+    else { return }
+    if unet.outputChannels == channels,
+      let other = OtherModels.name(unetOf: unet.inputChannels, latents: channels)
+    {
+      throw OtherModels.refusal(of: path, other)
     }
+    throw ModelError(
+      "\(path): the UNet takes \(unet.inputChannels) channels and gives \(unet.outputChannels), but the latents have \(channels); such a UNet is not supported"
+    )
   }
 
   /// Opens a model, whatever its layout.
@@ -91,9 +98,7 @@ public struct StableDiffusionModel: Sendable {
       throw ModelError("there is no model \(path)")
     }
     if isFolder.boolValue { return try DiffusersFolder(url) }
-    // Whoever opens a pipe may wait for ever.
-    var status = stat()
-    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+    guard isRegularFile(path) else {
       throw ModelError("\(path) is neither a folder nor a file")
     }
     if PickledWeights.isPickled(url) { throw PickledWeights.refusal(of: url) }

@@ -181,7 +181,8 @@ public final class SafetensorsFile: @unchecked Sendable {
 
   private func notFloats(_ name: String, _ entry: SafetensorsHeader.Entry) -> WeightsError {
     WeightsError(
-      "\(url.lastPathComponent): '\(name)' holds \(entry.type), not floating-point numbers")
+      "\(url.path(percentEncoded: false)): '\(name)' is stored as \(entry.type), which is not supported here: save the model with 16 or 32 bits (F16, BF16 or F32)"
+    )
   }
 
   /// The elements of an integer tensor.
@@ -195,7 +196,8 @@ public final class SafetensorsFile: @unchecked Sendable {
     case "I32":
       return (0..<count).map { Int(source.loadUnaligned(fromByteOffset: $0 * 4, as: Int32.self)) }
     default:
-      throw WeightsError("\(url.lastPathComponent): '\(name)' holds \(entry.type), not integers")
+      throw WeightsError(
+        "\(url.path(percentEncoded: false)): '\(name)' holds \(entry.type), not integers")
     }
   }
 

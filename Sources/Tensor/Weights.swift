@@ -38,6 +38,7 @@ public struct Weights {
   ///   shape.
   public func tensor(_ name: String, shape: [Int]) throws -> Tensor {
     let path = try checked(name, shape: shape)
+    try source.requireFloats(path)
     // A large tensor of 16 bits is worth keeping in 32; the file's own 32 bits are shared as they
     // are.
     guard let store = store(for: path), !source.isMapped(path), shape.reduce(1, *) >= 1 << 16 else {
@@ -60,6 +61,7 @@ public struct Weights {
     _ prepare: @Sendable @escaping (Tensor) -> Tensor
   ) throws -> PreparedWeights {
     let path = try checked(name, shape: shape)
+    try source.requireFloats(path)
     // Once it is prepared, the plain form is not read again.
     if let store = store(for: path) {
       // Not before the store has it: the prepared form may be the plain one.
@@ -69,7 +71,6 @@ public struct Weights {
           prepare(try source.tensor(path))
         })
     }
-    try source.requireFloats(path)
     return PreparedWeights { [source] in
       defer { source.forget(path) }
       guard let plain = try? source.tensor(path) else {

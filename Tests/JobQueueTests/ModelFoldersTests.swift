@@ -80,6 +80,8 @@ import Testing
     #expect(models.loraNames == ["style"])
     let lora = #expect(throws: MissingModel.self) { try models.lora(named: "stile") }
     #expect("\(lora!)".hasSuffix("(did you mean 'style'?)"))
+    try Data().write(to: root.url.appending(path: "models/loras/old.pt"))
+    #expect(try models.lora(named: "old").hasSuffix("/loras/old.pt"))
     let none = #expect(throws: MissingModel.self) { try models.lora(named: "notes") }
     #expect("\(none!)".hasSuffix("name another"))
   }

@@ -102,6 +102,9 @@ import Testing
     #expect(missing.status == 1 && (missing.errors + missing.output).contains("nothing"))
     let folder = try run("inspect", "world", "--prediction-type", "epsilon")
     #expect(folder.status == 1 && folder.errors.contains("scheduler_config.json"))
+    let typo = root.url.appending(path: "typo").path(percentEncoded: false)
+    #expect(try run("inspect", typo, "--prediction-type", "epsilon").status != 0)
+    #expect(!FileManager.default.fileExists(atPath: typo + ".yaml"))
   }
 
   @Test("models verify and verify are the same")

@@ -218,6 +218,32 @@ import Testing
     #expect(try !cache.model(changed, precision: .full).isPrepared)
   }
 
+  @Test("a LoRA without numbers, or with too large ones, is refused, and so is a pipe")
+  func unusable() throws {
+    let home = try DamagedModel()
+    let file = home.folder.appending(path: "lora.safetensors")
+    let layer = "lora_unet_mid_block_attentions_0_proj_in"
+    func complaint(down: [Int], alpha: Float = 1) throws -> String {
+      var stored = StoredTensors()
+      for (name, shape) in [("lora_down", down), ("lora_up", [128, 2])] {
+        stored.entries["\(layer).\(name).weight"] = .init(
+          type: "F32", shape: shape, bytes: Data(count: 4 * shape.reduce(1, *)))
+      }
+      stored.entries["\(layer).alpha"] = .init(
+        type: "F32", shape: [], bytes: withUnsafeBytes(of: alpha) { Data($0) })
+      try stored.write(to: file)
+      do {
+        _ = try opened([file: 1e30])
+        return "(it loads)"
+      } catch { return "\(error)" }
+    }
+    #expect(try complaint(down: [1 << 57, 0]).contains("has no usable numbers"))
+    #expect(try complaint(down: [2, 128], alpha: 1e20).contains("is too large"))
+    try FileManager.default.removeItem(at: file)
+    mkfifo(file.path(percentEncoded: false), 0o600)
+    #expect(throws: ModelError.self) { try opened([file: 1]) }
+  }
+
   @Test("what is no LoRA of this model is refused by name")
   func refusals() throws {
     let home = try DamagedModel()

@@ -73,6 +73,51 @@ import Testing
     #expect(model.complaint().contains(name))
   }
 
+  @Test("large weights of a type that is not supported are refused when they are prepared, too")
+  func quantized() throws {
+    let model = try DamagedModel()
+    try model.rewrite("unet/diffusion_pytorch_model.safetensors") { tensors in
+      var tensors = tensors
+      let name = "mid_block.resnets.0.conv1.weight"
+      let shape = tensors.entries[name]?.shape ?? []
+      tensors.entries[name] = .init(
+        type: "F8_E4M3", shape: shape, bytes: Data(count: shape.reduce(1, *)))
+      return tensors
+    }
+    let sentence = "'mid_block.resnets.0.conv1.weight' is stored as F8_E4M3"
+    #expect(model.complaint().contains(sentence))
+    let found = ModelInspection(at: model.folder)
+    #expect(!found.isUsable)
+  }
+
+  @Test("a pipe in a file's place is refused, and nobody waits for it")
+  func pipe() throws {
+    for file in [
+      "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.safetensors",
+    ] {
+      let model = try DamagedModel()
+      try model.remove(file)
+      mkfifo(model.folder.appending(path: file).path(percentEncoded: false), 0o600)
+      #expect(model.complaint().contains("is not a regular file"))
+    }
+  }
+
+  @Test("sizes beyond all models are refused, and no arithmetic fails")
+  func sizes() throws {
+    let model = try DamagedModel()
+    let levels = 70
+    try model.set("block_out_channels", Array(repeating: 16, count: levels), in: "vae/config.json")
+    for (key, block) in [("down", "DownEncoderBlock2D"), ("up", "UpDecoderBlock2D")] {
+      try model.set(
+        "\(key)_block_types", Array(repeating: block, count: levels), in: "vae/config.json")
+    }
+    #expect(
+      model.complaint().contains("'block_out_channels' has 70 levels"), "\(model.complaint())")
+    let narrow = try DamagedModel()
+    try narrow.set("model_max_length", 1, in: "tokenizer/tokenizer_config.json")
+    #expect(narrow.complaint().contains("no room for a prompt"), "\(narrow.complaint())")
+  }
+
   @Test("a text encoder of another kind is refused by name")
   func otherTextEncoder() throws {
     let model = try DamagedModel()

@@ -38,6 +38,20 @@ import Testing
     #expect(model.nativeSize == (prediction == "epsilon" ? 512 : 768))
   }
 
+  @Test("a checkpoint of 2.x that was made of a folder has no layer too many")
+  func madeOfAFolder() throws {
+    let layout = try OriginalLayout(.second)
+    try layout.folder.write("prediction_type: epsilon", to: "model.yaml")
+    let checkpoint = try layout.written { tensors in
+      tensors = tensors.renamed { name in
+        let beyond = [".resblocks.3.", ".text_projection", ".logit_scale"]
+        return beyond.contains { name.contains($0) } ? nil : name
+      }
+    }
+    try TinyWorld.expectEqual(
+      StableDiffusionModel(layout.source(checkpoint)), layout.folder.opened())
+  }
+
   @Test("a checkpoint's weights can be prepared and shared as a folder's can")
   func prepared() throws {
     let layout = try OriginalLayout(.first)
@@ -115,6 +129,7 @@ import Testing
       ("prediction_type: sample", "sample"), ("prediction_type: [v]", "a list"),
       ("x: 1", "neither"),
       ("model: {params: {parameterization: x0}}", "x0"), ("{", "YAML"), ("\u{0}", "YAML"),
+      ("a: &a [x]\nprediction_type: epsilon\n? [*a, *a]\n: x", "YAML"),
     ])
   func wrongNotes(notes: String, named: String) throws {
     let layout = try OriginalLayout(.first)

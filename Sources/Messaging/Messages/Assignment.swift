@@ -10,7 +10,7 @@ public struct Assignment: Sendable, Equatable {
   /// How many times a worker began it, this one included.
   public var attempt: Int
   public var settings: EditSettings
-  /// A folder's name among the models.
+  /// A folder's or file's name among the models.
   public var model: String
   public var limits: ClipLimits
   /// Seconds between checkpoints.

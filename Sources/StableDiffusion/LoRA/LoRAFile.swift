@@ -16,6 +16,7 @@ struct LoRAFile {
     guard FileManager.default.fileExists(atPath: path) else {
       throw ModelError("there is no LoRA \(path)")
     }
+    guard isRegularFile(path) else { throw ModelError("the LoRA \(path) is no file") }
     if PickledWeights.isPickled(url) { throw PickledWeights.refusal(of: url) }
     file = try SafetensorsFile(url)
     self.weight = weight
@@ -48,7 +49,8 @@ struct LoRAFile {
           )
         }
         let (down, up) = (try file.tensor(downName), try file.tensor(upName))
-        guard down.shape.count >= 2, down.shape[0] > 0, down.isFinite, up.isFinite else {
+        guard down.shape.count >= 2, down.count > 0, up.count > 0, down.isFinite, up.isFinite
+        else {
           throw ModelError("\(path): the layer '\(layer)' has no usable numbers")
         }
         let rank = Double(down.shape[0])
@@ -56,6 +58,9 @@ struct LoRAFile {
           try parts.alpha.map { try number($0) } ?? notes.alpha(of: parts.path, component)
           ?? rank
         let scale = weight * alpha / (notes.usesRoots(component) ? rank.squareRoot() : rank)
+        guard Float(scale).isFinite else {
+          throw ModelError("\(path): the alpha of the layer '\(layer)' is too large: \(alpha)")
+        }
         terms[component, default: [:]][layer] = LowRankTerm(
           up: up, down: down, scale: Float(scale))
       }

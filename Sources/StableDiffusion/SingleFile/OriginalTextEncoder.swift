@@ -9,6 +9,8 @@ struct OriginalTextEncoder {
     "cond_stage_model.transformer.text_model.", "cond_stage_model.transformer.",
   ]
   static let openCLIPPrefix = "cond_stage_model.model."
+  /// Of OpenCLIP ViT-H.
+  private static let openCLIPLayers = 24
 
   let prefix: String
   let isOpenCLIP: Bool
@@ -46,8 +48,9 @@ struct OriginalTextEncoder {
     self.inner = inner
     while shape("\(prefix)\(layer)\(layers)\(up)") != nil { layers += 1 }
     guard isOpenCLIP else { return }
-    // The hidden states come from before the last layer, as 2.x was trained.
-    layers -= 1
+    // The hidden states come from before the last layer, as 2.x was trained. Files that were made of
+    // diffusers' folders have neither that layer nor what follows it.
+    if shape(prefix + "text_projection") != nil || layers == Self.openCLIPLayers { layers -= 1 }
     names["embeddings.token_embedding"] = "token_embedding"
     names["final_layer_norm"] = "ln_final"
     for layer in 0..<layers {

@@ -129,7 +129,7 @@ public struct SingleFileCheckpoint: ModelSource {
     }
     let notes = CheckpointNotes.url(of: file.url).lastPathComponent
     throw ModelError(
-      "\(path) is a model of \(architecture.name), and does not say what it predicts: velocities, as 2.0 and 2.1 do (768 pixels), or noise, as 2.0-base and 2.1-base do (512 pixels); say so in a file \(notes) beside it that holds 'prediction_type: v_prediction' or 'prediction_type: epsilon', or let 'stemctl models inspect \(path) --prediction-type v_prediction' write it"
+      "\(path) is a model of \(architecture.name), and does not say what it predicts: velocities, as 2.0 and 2.1 do (768 pixels), or noise, as 2.0-base and 2.1-base do (512 pixels); say so in a file \(notes) beside it that holds 'prediction_type: v_prediction' or 'prediction_type: epsilon', or let this write it: stemctl models inspect \(path.shellQuoted) --prediction-type v_prediction"
     )
   }
 

@@ -57,6 +57,8 @@ struct ModelsInspect: ParsableCommand {
         "\(model) is a folder, whose scheduler/scheduler_config.json says what it predicts: --prediction-type is for single files."
       )
     }
+    // Beside nothing else.
+    _ = try SingleFileCheckpoint(url)
     try SingleFileCheckpoint.write(prediction, beside: url)
   }
 

@@ -1,0 +1,7 @@
+extension String {
+  /// As one word of a POSIX shell's command.
+  var shellQuoted: String {
+    let isPlain = allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+".contains($0)) }
+    return isPlain && !isEmpty ? self : "'" + replacing("'", with: "'\\''") + "'"
+  }
+}
