@@ -78,11 +78,14 @@ class Pipeline:
         """Makes `output` unless it is there, made with the same settings.
 
         after: the stages whose outputs it is made of.
-        Raises ValueError where these are not done, or the output was made with other settings.
+        Raises ValueError where these are not done, or something was made with other settings.
         """
         for before in after:
-            if not self.record.get(before, {}).get("done"):
+            entry = self.record.get(before, {})
+            if not entry.get("done"):
                 raise ValueError(f"the stage {before} is not done in {self.folder}: run it first, or the stage all, which does everything that is missing")
+            if entry["settings"] != self.settings(before):
+                raise ValueError(f"the stage {before} was done with {entry['settings']} in {self.folder}, not {self.settings(before)}: use another --folder")
         settings = json.loads(json.dumps(settings))
         entry = self.record.setdefault(name, {"settings": settings, "seconds": 0.0, "done": False})
         if entry["settings"] != settings:
@@ -115,6 +118,8 @@ class Pipeline:
         found = {"seed": given.seed}
         if stage == "tokenizer":
             return found
+        if stage == "judge":
+            return found | {"pictures": given.judge_pictures}
         found["pictures"] = given.pictures
         if stage == "pictures":
             return found
@@ -203,14 +208,11 @@ class Pipeline:
 
     def classifier(self):
         given, target = self.arguments, self.folder / "classifier.pt"
-        settings = {"seed": given.seed, "pictures": given.judge_pictures, "steps": given.judge_steps}
-
-        def make():
-            seen = self.folder / "judge"
-            pictures.write(seen, given.judge_pictures, f"{given.seed} {SEEDS['judge']}", None, evaluation.EVENLY, given.threads, "judge")
-            classifier.save(classifier.train(*pictures.opened(seen), self.folder, given.seed, given.judge_steps), target)
-
-        self.stage("classifier", target, settings, make)
+        seen, settings = self.folder / "judge", self.settings("judge")
+        draw = lambda: pictures.write(seen, given.judge_pictures, f"{given.seed} {SEEDS['judge']}", None, evaluation.EVENLY, given.threads, "judge")
+        self.stage("judge", seen, settings, draw)
+        learn = lambda: classifier.save(classifier.train(*pictures.opened(seen), self.folder, given.seed, given.judge_steps), target)
+        self.stage("classifier", target, settings | {"steps": given.judge_steps}, learn, after=["judge"])
         return classifier.opened(target)
 
     def evaluate(self):
@@ -272,7 +274,7 @@ def main():
     except (Interrupted, WrongCheckpoint, ArithmeticError, ValueError, OSError) as error:
         sys.exit(f"{arguments.stage}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"{arguments.stage}: interrupted; the same command goes on from there")
+        sys.exit(f"{arguments.stage}: interrupted; the same command goes on with what is not done")
 
 
 if __name__ == "__main__":

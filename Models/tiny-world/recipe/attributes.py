@@ -1,4 +1,4 @@
-"""What a scene of the tiny world is made of, and which combinations of it no training ever sees a picture of."""
+"""What a scene of the tiny world is made of, and which combinations of it the model never sees a picture of."""
 
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
 SHAPES = ("ball", "cube", "cylinder", "cone")
