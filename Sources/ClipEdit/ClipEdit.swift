@@ -131,7 +131,7 @@ public struct ClipEdit {
     try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0, share: 0))
     let clip = try decoded(input, limits)
     clip.warnings.forEach(note)
-    let written = try coding.options(for: clip, of: input.path, settings.outputSize)
+    let written = try coding.options(for: clip, of: input, settings.outputSize)
     model.note(onSize: FrameSize(width: clip.width, height: clip.height)).map(note)
     let truth = try measurement.truth.map { try self.clip(ofTruth: $0, like: clip) }
     let edit = VideoEdit(
@@ -261,7 +261,10 @@ public struct ClipEdit {
         options: limits.narrowed(settings.decodingOptions(size: workingSize, settings.frames)),
         storedIn: scratchFolder, isCancelled: VideoProcess.goesOn)
     } catch var error as VideoFileError {
-      error.name = input.name ?? error.name
+      // Not where it is the scratch folder's.
+      if let name = input.name, error.name == (input.path as NSString).lastPathComponent {
+        error.name = name
+      }
       throw limits.refusal(error) ?? error as any Error
     }
     let memory = VideoEdit(model: model, settings: settings).estimatedMemory(

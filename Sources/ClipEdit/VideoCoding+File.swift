@@ -10,12 +10,14 @@ extension VideoCoding {
 
   /// - Parameter path: of the file that the clip was decoded from, whose sound the edit keeps.
   /// - Throws: `ClipEditError` where its edit cannot be written so, before anything is computed.
-  func options(for clip: StoredClip, of path: String, _ size: OutputSize) throws
-    -> EncodingOptions
+  func options(for clip: StoredClip, of file: (path: String, name: String?), _ size: OutputSize)
+    throws -> EncodingOptions
   {
+    var sound = clip.source.sound(of: file.path)
+    sound.name = file.name
     let options = EncodingOptions(
       format: codec.format, quality: quality,
-      size: size == .source ? clip.source.evenSize : nil, sound: clip.source.sound(of: path))
+      size: size == .source ? clip.source.evenSize : nil, sound: sound)
     if let refusal = options.refusal(width: clip.width, height: clip.height) {
       throw ClipEditError("the edit \(refusal)")
     }

@@ -8,6 +8,8 @@ public struct EditReport: Sendable {
   public static let fileName = "report.html"
   public static let comparisonName = "comparison.mp4"
   public static let posterName = "poster.png"
+  /// All that is put beside an edit.
+  public static let fileNames = [fileName, comparisonName, posterName]
 
   public enum Outcome: Sendable, Equatable {
     case done

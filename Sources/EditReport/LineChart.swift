@@ -116,8 +116,8 @@ struct Scale {
   init(_ values: [Double]) {
     let (low, high) = (values.min() ?? 0, values.max() ?? 1)
     // What differs by less than half a percent shows as the level line that it is.
-    let span = max(high - low, max(abs(low), abs(high)) * 0.005, 1e-9)
-    let step = Self.step(for: span, parts: 4)
+    let span = max(high - low, max(abs(low), abs(high)) * 0.005)
+    let step = Self.step(for: span > 0 ? span : 1e-3, parts: 4)
     let first = (low / step - 1e-9).rounded(.down)
     let last = max(first + 1, (high / step + 1e-9).rounded(.up))
     ticks = stride(from: first, through: last, by: 1).map { $0 * step }

@@ -96,7 +96,9 @@ extension DecodingOptions {
       }
       let sizes = multiples.map { Self.fittingSize(shape: shape, area: area, multiple: $0) }
       result =
-        sizes.first { Self.stretch(of: $0, from: shape) <= log(1.02) } ?? sizes[sizes.count - 1]
+        sizes.first { Self.stretch(of: $0, from: shape) <= log(1.02) }
+        ?? sizes.min { Self.stretch(of: $0, from: shape) < Self.stretch(of: $1, from: shape) }
+        ?? (sourceWidth, sourceHeight)
     case .shorterSide(let shorter, let multiple):
       guard shorter > 0, multiple > 0, multiple <= Self.longestSide else {
         throw VideoFailure(

@@ -3,6 +3,8 @@ public struct SoundSource: Codable, Sendable, Equatable {
   /// Of a regular file, which is opened as `openVideo` does it; its first or default sound track
   /// counts.
   public var path: String
+  /// What messages call the file, where that is not its own name.
+  public var name: String?
   /// Where the clip's first frame is shown, in seconds on the file's own clock.
   public var start: Double
   /// Whether what sounds before the first frame is left out.

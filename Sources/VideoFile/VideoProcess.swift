@@ -113,7 +113,8 @@ public struct VideoProcess: Sendable {
       let file = try openVideo(path: sound.path)
       return try encode(
         clip, to: path, options: options, sound: file.descriptor, isCancelled)
-    } catch let error as VideoFileError where error.isTheSounds(of: sound.path) {
+    } catch var error as VideoFileError where error.isTheSounds(of: sound.path) {
+      error.name = sound.name ?? error.name
       return try encode(clip, to: path, options: silent, sound: nil, isCancelled) + [
         "The sound is left out: \(error)."
       ]

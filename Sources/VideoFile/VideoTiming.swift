@@ -40,10 +40,17 @@ extension VideoTiming {
       abs(Double(time) - Double(frames) * ticksPerFrame) <= 1
     }
     // Among ticks nearly as long as frames anything would look steady.
-    guard ticksPerFrame >= 4, ticksPerFrame != ticksPerFrame.rounded(), pts.count > 1,
+    guard ticksPerFrame >= 4, !hasWholeFrames, pts.count > 1,
       zip(pts, pts.indices).allSatisfy(isNear), isNear(lastFrameDuration, frames: 1)
     else { return self }
     return VideoTiming(frameRate: frameRate, frameCount: pts.count)
+  }
+
+  /// Whether a frame takes a whole number of ticks.
+  private var hasWholeFrames: Bool {
+    let ticks = Int64(frameRate.denominator) * Int64(timeBase.denominator)
+    let frames = Int64(frameRate.numerator) * Int64(timeBase.numerator)
+    return frames != 0 && ticks % frames == 0
   }
 
   /// The same times on a time base that an mp4 file can hold: its ticks a second are an integer

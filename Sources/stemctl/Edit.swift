@@ -25,6 +25,7 @@ struct Edit: ParsableCommand {
   var codec = VideoCoding().codec
 
   @Option(
+    parsing: .unconditional,
     help:
       "The encoder's constant quality (crf), the smaller the better: 0 to 51 of h264 and hevc, 0 to 63 of av1 and vp9. (default: one that is hard to tell from the edit)"
   )
@@ -52,7 +53,8 @@ struct Edit: ParsableCommand {
   )
   var reconstruction = true
 
-  @Option(help: "Threads to compute with (default: one per processor).")
+  @Option(
+    parsing: .unconditional, help: "Threads to compute with (default: one per processor).")
   var threads: Int?
 
   @Option(
@@ -97,8 +99,13 @@ struct Edit: ParsableCommand {
     defer { withExtendedLifetime(interruption) { line.finish() } }
     try requireReadable(input, as: "clip")
     if let truth { try requireReadable(truth, as: "truth") }
-    for source in [input, truth].compactMap(\.self) where isSameFile(source, output) {
-      throw CommandFailure("The edit would replace \(source): choose another --output.")
+    let beside = report.map { folder in EditReport.fileNames.map { folder + "/" + $0 } } ?? []
+    let written = [output] + (metrics.map { [$0] } ?? []) + beside
+    for (index, path) in written.enumerated() {
+      let others = [input, truth].compactMap(\.self) + written[..<index]
+      if let lost = others.first(where: { isSameFile($0, path) }) {
+        throw CommandFailure("\(path) would replace \(lost): choose another name for one of them.")
+      }
     }
     try requireWritableFolder(of: output, for: "edited mp4")
     if let metrics { try requireWritableFolder(of: metrics, for: "figures") }

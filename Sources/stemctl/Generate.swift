@@ -50,13 +50,13 @@ struct Generate: ParsableCommand {
       valueName: "WxH"))
   var size: WorkingSize?
 
-  @Option(help: "Steps, 2 to 1000.")
+  @Option(parsing: .unconditional, help: "Steps, 2 to 1000.")
   var steps = defaults.steps
 
-  @Option(help: "How strongly the prompt guides, 0 to 100.")
+  @Option(parsing: .unconditional, help: "How strongly the prompt guides, 0 to 100.")
   var guidance = defaults.guidance
 
-  @Option(help: "Where the random numbers start.")
+  @Option(parsing: .unconditional, help: "Where the random numbers start.")
   var seed = defaults.seed
 
   @Option(help: "The model. (default: the one that comes with stemd)")
@@ -65,7 +65,8 @@ struct Generate: ParsableCommand {
   @Option(help: "In what to compute: full, mixed, or auto, which is mixed where the processor can.")
   var precision = PrecisionSetting.auto
 
-  @Option(help: "Threads to compute with (default: one per processor).")
+  @Option(
+    parsing: .unconditional, help: "Threads to compute with (default: one per processor).")
   var threads: Int?
 
   @OptionGroup var terminal: TerminalOptions

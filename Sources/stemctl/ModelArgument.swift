@@ -69,13 +69,19 @@ func requireReadable(_ path: String, as what: String) throws {
   guard access(path, R_OK) == 0 else {
     throw CommandFailure.system("The \(what) \(path) cannot be read")
   }
+  var isFolder: ObjCBool = false
+  if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
+    throw CommandFailure.system("The \(what) \(path) cannot be read", EISDIR)
+  }
 }
 
-/// Whether two paths lead to one file; false where one of them leads nowhere.
+/// Whether two paths lead to one file, or would.
 func isSameFile(_ first: String, _ second: String) -> Bool {
+  func whole(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
   var (one, other) = (stat(), stat())
-  return stat(first, &one) == 0 && stat(second, &other) == 0
-    && (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+  return whole(first) == whole(second)
+    || stat(first, &one) == 0 && stat(second, &other) == 0
+      && (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }
 
 /// Finds out whether a file can be put where it is to be, before hours of work rather than after.

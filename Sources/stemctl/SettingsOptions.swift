@@ -108,7 +108,7 @@ struct SettingsOptions: ParsableArguments {
   /// told.
   func requirePrompt() throws {
     guard hasNoPrompt else { return }
-    throw ValidationError(
+    throw CommandFailure(
       "Say what the edited video should show: --prompt \"a photo of a blue ball\".")
   }
 

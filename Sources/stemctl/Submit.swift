@@ -39,10 +39,10 @@ struct Submit: ParsableCommand {
     _ = try client.accepted(.status(job: nil))
 
     let job = try submit(with: client)
+    if json, wait { return try client.printJSON(of: job.id) }
     print(json ? try jsonText(job) : "\(job.id)")
     fflush(nil)
     guard wait else { return }
-    if json { return try client.printJSON(of: job.id) }
     // Standard output has the id alone.
     var line = ProgressLine(terminal.terminal(STDERR_FILENO))
     try line.follow(job.id, with: client, outbox: try daemon.outbox)

@@ -138,12 +138,12 @@ extension Daemon {
 
   /// Ends a running job's attempt that nobody is at fault for.
   func takeBack(_ id: JobID) throws {
-    if try spool.store.isCancelRequested(id) { return conclude(id, .cancelled) }
-    mayDispatch = true
     let attempt =
       workers.values.compactMap(\.work).first { $0.assignment.job == id }.map {
         Attempt($0, now: .now)
       } ?? Attempt()
+    if try spool.store.isCancelRequested(id) { return conclude(id, .cancelled, attempt) }
+    mayDispatch = true
     tell(
       try spool.store.requeue(
         id, failed: false, ran: attempt.seconds, forgivesFailures: attempt.hasProgressed

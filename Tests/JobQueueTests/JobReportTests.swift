@@ -23,7 +23,7 @@ import Testing
       job.id, as: .failed, error: "the clip is empty: send it again", stoppedAt: "decode")
     _ = try test.spool.deliver(job.id)
     for text in [
-      "The clip is empty: send it again.", "at: decode.", "ffmpeg -i ball.mp4",
+      "The clip is empty: send it again.", "at: decode.", "ffmpeg -i CLIP",
       "stemctl retry \(job.id)", "a red ball",
       "a &lt;b&gt;blue&lt;/b&gt; ball", "the decoder gave up", "Failed",
     ] {

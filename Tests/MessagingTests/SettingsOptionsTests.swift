@@ -40,7 +40,6 @@ import Testing
       (["--start=-1"], "--start takes a number of seconds from 0 to 1000000, not -1.0."),
       (["--every", "0"], "--every takes a whole number from 1 to 1000000, not 0."),
       (["--count", "1", "--frames", "1"], "--count and --frames are the same; keep one of them."),
-      (["--prompt", " \n"], "--prompt takes"),
       (["--steps", "0"], "--steps takes a whole number from 1 to 1000, not 0."),
       (["--steps", "1001"], "--steps takes a whole number from 1 to 1000, not 1001."),
       (["--guidance", "100.5"], "--guidance takes a number from 0 to 100, not 100.5."),
@@ -80,8 +79,11 @@ import Testing
     #expect(message.hasPrefix("'prompt' is longer than 4 KiB"), "\(message)")
   }
 
-  @Test("a prompt is required")
-  func required() {
-    #expect(throws: (any Error).self) { try SettingsOptions.parse([]) }
+  @Test("a prompt is required", arguments: [[], ["--prompt", " \n"]])
+  func required(arguments: [String]) throws {
+    let error = #expect(throws: CommandFailure.self) {
+      try SettingsOptions.parse(arguments).requirePrompt()
+    }
+    #expect(error?.description.hasPrefix("Say what the edited video should show: --prompt") == true)
   }
 }

@@ -27,9 +27,16 @@ import Testing
   @Test("a clip is never replaced by its edit, nor the truth", arguments: ["clip.mp4", "link.mp4"])
   func sameFile(_ output: String) throws {
     try #require(FileManager.default.fileExists(atPath: path("clip.mp4")))
-    for more in [[], ["--prompt", "a ball", "--truth", path("clip.mp4"), "--metrics", path("m")]] {
-      let run = try edit("clip.mp4", to: output, more)
-      #expect(run.status != 0 && run.output.contains("The edit would replace"), "\(run.output)")
+    try Data("another".utf8).write(to: folder.appending(path: "other.mp4"))
+    let prompt = ["--prompt", "a ball"]
+    for (clip, output, more) in [
+      ("clip.mp4", output, prompt),
+      ("other.mp4", output, prompt + ["--truth", path("clip.mp4"), "--metrics", path("m")]),
+      ("clip.mp4", "new.mp4", prompt + ["--metrics", path(output)]),
+      ("clip.mp4", "report/comparison.mp4", prompt + ["--report", path("report")]),
+    ] {
+      let run = try edit(clip, to: output, more)
+      #expect(run.status != 0 && run.output.contains(" would replace "), "\(run.output)")
     }
     #expect(try Data(contentsOf: folder.appending(path: "clip.mp4")) == Data("a clip".utf8))
   }

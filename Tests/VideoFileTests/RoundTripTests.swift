@@ -81,10 +81,12 @@ struct RoundTripTests {
     for variable in [times(Array(late)), times(rounded, last: 66), times([0])] {
       #expect(variable.steadied() == variable)
     }
-    let exact = VideoTiming(
-      timeBase: Rational(1, 1000), frameRate: Rational(25, 1), pts: [0, 40, 80],
-      lastFrameDuration: 40)
-    #expect(exact.steadied() == exact)
+    for (base, rate, frame) in [(1000, 25, 40), (90_000, 30, 3000)] as [(Int32, Int32, Int64)] {
+      let exact = VideoTiming(
+        timeBase: Rational(1, base), frameRate: Rational(rate, 1), pts: [0, frame, 2 * frame],
+        lastFrameDuration: frame)
+      #expect(exact.steadied() == exact)
+    }
   }
 
   @Test(

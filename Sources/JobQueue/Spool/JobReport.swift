@@ -26,7 +26,8 @@ struct JobReport {
     case JobState.done.rawValue: return .done
     case JobState.cancelled.rawValue:
       return .cancelled(
-        place: record.stoppedAt.map { "It was at: \($0)." } ?? "It had not begun.",
+        place: record.stoppedAt.map { "It was at: \($0)." }
+          ?? (record.attempts == 0 ? "It had not begun." : nil),
         advice: ["'stemctl retry \(record.id)' makes a new job of it."])
     default:
       let attempts = record.attempts == 1 ? "its only attempt" : "attempt \(record.attempts)"
@@ -49,9 +50,9 @@ struct JobReport {
     var mend = [
       "Mend what the sentence above names, in the clip or in its sidecar, and drop both into the inbox again."
     ]
-    if record.stoppedAt?.hasPrefix(EditProgress.Stage.decode.rawValue) == true {
+    if record.stoppedAt == EditProgress.Stage.decode.rawValue {
       mend.append(
-        "What the clip is, 'ffprobe' tells; a copy that broke off must be made again, and what is coded in an unusual way is often read after 'ffmpeg -i \(displayName(record.sourceName)) new.mp4'."
+        "'ffprobe CLIP' tells what a clip is. A copy that broke off must be made again; what is coded in an unusual way can often be read after 'ffmpeg -i CLIP new.mp4'."
       )
     }
     guard record.editSettings != nil else { return mend }
