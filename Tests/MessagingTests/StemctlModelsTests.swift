@@ -37,7 +37,7 @@ import Testing
     #expect(lines[0].hasPrefix("look ") && lines[0].contains("a LoRA"))
     #expect(lines[1].hasPrefix("old ") && lines[1].contains("pickle"))
     #expect(lines[2].hasPrefix("world ") && lines[2].contains("epsilon"))
-    #expect(lines[2].contains("27 MiB") && lines[2].hasSuffix("/world"))
+    #expect(lines[2].contains("25 MiB") && lines[2].hasSuffix("/world"))
     let json = try run("list", "--json")
     let entries = try #require(
       try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [[String: Any]])

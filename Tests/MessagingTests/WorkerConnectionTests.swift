@@ -274,6 +274,20 @@ import Testing
       })
   }
 
+  @Test("whoever ends the process at a stop does it before the computing thread hears of it")
+  func stopComesFirst() throws {
+    let router = try boundRouter()
+    let hasStopped = Mutex(false)
+    let worker = try connect(onStop: { _ in
+      usleep(300_000)
+      hasStopped.withLock { $0 = true }
+    })
+    _ = try next(router)
+    worker.stop()
+    #expect(worker.nextAssignment() == nil)
+    #expect(hasStopped.withLock { $0 })
+  }
+
   @Test("stop ends the connection while a computation goes on, after all was sent")
   func stop() throws {
     let router = try boundRouter()

@@ -190,8 +190,10 @@ final class WorkerLine: Sendable {
     } catch {
       isOpen ? note(.error, "\(error)") : opened(MessagingError("\(error)"))
     }
-    close()
+    // First: the computing thread would end the process with exit(3), which tears down what this
+    // thread still uses.
     if let stopped { onStop(stopped.isInTime) }
+    close()
   }
 
   /// Whether the job at hand is left, or its time is up.
