@@ -32,9 +32,8 @@ final class MappedFile: MappedPages, @unchecked Sendable {
   ///   - size: the bytes that the file must have; `nil` for any number.
   init(_ url: URL, followsLinks: Bool = true, bytes size: Int? = nil) throws {
     let path = url.path(percentEncoded: false)
-    // Never waits for whoever writes to a pipe.
-    let descriptor = open(
-      path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (followsLinks ? 0 : O_NOFOLLOW))
+    let guarded = followsLinks ? 0 : O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | guarded)
     guard descriptor >= 0 else {
       throw WeightsError("\(path) cannot be read: \(String(cString: strerror(errno)))")
     }

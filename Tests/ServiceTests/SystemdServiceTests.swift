@@ -149,12 +149,11 @@ import Testing
       path: "stemd-models-\(UUID().uuidString.prefix(8))")
     defer { try? FileManager.default.removeItem(at: models) }
     let real = Service.models.appending(path: "tiny-world")
-    let pipe = models.appending(path: "hanging/vae/config.json").path
+    let pipe = models.appending(path: "hanging/vae/diffusion_pytorch_model.safetensors").path
     try FileManager.default.createDirectory(
       at: models.appending(path: "hanging/vae"), withIntermediateDirectories: true)
     for name in [
-      "model_index.json", "scheduler", "text_encoder", "tokenizer", "unet",
-      "vae/diffusion_pytorch_model.safetensors",
+      "model_index.json", "scheduler", "text_encoder", "tokenizer", "unet", "vae/config.json",
     ] {
       try FileManager.default.createSymbolicLink(
         at: models.appending(path: "hanging/\(name)"),

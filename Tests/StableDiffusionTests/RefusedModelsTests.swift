@@ -90,18 +90,6 @@ import Testing
     #expect(!found.isUsable)
   }
 
-  @Test("a pipe in a file's place is refused, and nobody waits for it")
-  func pipe() throws {
-    for file in [
-      "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.safetensors",
-    ] {
-      let model = try DamagedModel()
-      try model.remove(file)
-      mkfifo(model.folder.appending(path: file).path(percentEncoded: false), 0o600)
-      #expect(model.complaint().contains("is not a regular file"))
-    }
-  }
-
   @Test("sizes beyond all models are refused, and no arithmetic fails")
   func sizes() throws {
     let model = try DamagedModel()
