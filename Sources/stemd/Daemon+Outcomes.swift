@@ -17,6 +17,14 @@ enum Outcome {
   /// This worker cannot do it; another may.
   case unfit(String)
   case cancelled
+
+  /// Whether no other attempt follows, whatever the job's sender wishes.
+  var isFinal: Bool {
+    switch self {
+    case .done, .failed, .cancelled: true
+    case .attemptFailed, .interrupted, .unfit: false
+    }
+  }
 }
 
 /// What an attempt took, and whether it got any further than the one before.
@@ -38,15 +46,15 @@ extension Daemon {
   /// Records how an attempt ended; what is final is delivered.
   func conclude(_ id: JobID, _ outcome: Outcome, _ attempt: Attempt = Attempt()) {
     do {
+      if !outcome.isFinal, try spool.store.isCancelRequested(id) {
+        return try finish(id, as: .cancelled, stoppedAt: attempt.place)
+      }
       switch outcome {
       case .done(let figures): try finish(id, as: .done, figures: figures)
       case .failed(let error):
         try finish(id, as: .failed, error: error, stoppedAt: attempt.place)
       case .cancelled: try finish(id, as: .cancelled, stoppedAt: attempt.place)
       case .attemptFailed(let error, let sentence):
-        if try spool.store.isCancelRequested(id) {
-          return try finish(id, as: .cancelled, stoppedAt: attempt.place)
-        }
         let failures = attempt.hasProgressed ? 1 : try spool.store.failures(of: id) + 1
         if failures >= Self.mostFailures {
           return try finish(
@@ -61,9 +69,6 @@ extension Daemon {
         )
         try again(id, failed: true, attempt, pause: pause)
       case .interrupted(let reason):
-        if try spool.store.isCancelRequested(id) {
-          return try finish(id, as: .cancelled, stoppedAt: attempt.place)
-        }
         let count = attempt.hasProgressed ? 1 : try spool.store.interruptions(of: id) + 1
         guard count <= Self.mostInterruptions else {
           return try finish(
@@ -77,9 +82,6 @@ extension Daemon {
           id, .notice, "interrupted: \(reason); the job is queued again", event: .jobQueuedAgain)
         try again(id, failed: false, interrupted: true, attempt, pause: pause)
       case .unfit(let reason):
-        if try spool.store.isCancelRequested(id) {
-          return try finish(id, as: .cancelled, stoppedAt: attempt.place)
-        }
         logForJob(
           id, .warning, "its worker cannot do it: \(reason); the job is queued again",
           event: .jobQueuedAgain)
