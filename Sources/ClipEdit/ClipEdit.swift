@@ -188,8 +188,8 @@ public struct ClipEdit {
     let frames = clip.frameCount
     func report(_ stage: EditProgress.Stage, _ step: Int = 0, of steps: Int = 1) throws {
       clock.enter(stage)
-      let done = (Self.closing.firstIndex(of: stage) ?? 0, Double(step) / Double(max(steps, 1)))
-      let share = (Double(done.0) + done.1) / Double(Self.closing.count)
+      let stages = Double(Self.closing.firstIndex(of: stage) ?? 0)
+      let share = (stages + Double(step) / Double(max(steps, 1))) / Double(Self.closing.count)
       try progress(
         EditProgress(
           stage: stage, step: step, steps: steps, frames: frames,

@@ -8,7 +8,8 @@ extension VideoCoding {
     throw ClipEditError("\(shortcoming): choose another 'codec' or 'quality'")
   }
 
-  /// - Parameter path: of the file that the clip was decoded from, whose sound the edit keeps.
+  /// - Parameter file: that the clip was decoded from, whose sound the edit keeps; what messages call
+  ///   it.
   /// - Throws: `ClipEditError` where its edit cannot be written so, before anything is computed.
   func options(for clip: StoredClip, of file: (path: String, name: String?), _ size: OutputSize)
     throws -> EncodingOptions

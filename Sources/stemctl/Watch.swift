@@ -70,7 +70,6 @@ struct Watch: ParsableCommand {
       return true
     }
   }
-
 }
 
 extension ControlClient {
