@@ -98,7 +98,7 @@ AVX512 void kernels_assign_avx512(const kernels_assignment *a, float *scratch) {
       for (long j = 0; j < padded; j += GROUP)
         products_f32(
             a->tokens + first * a->token_stride, a->token_stride, a->centres + j * channels, channels, scores + j,
-            padded);
+            padded, false, ROWS, 4);
     }
     // Centres that are none.
     for (long r = 0; r < ROWS && padded > a->centre_count; r++)

@@ -95,19 +95,23 @@ struct WinogradConvolution: Sendable {
 
     /// Memory for transformed tiles: what the cache shared by the cores holds beside the weights.
     private static let tileBytes = 12 << 20
-    /// Tiles that are multiplied at once: enough for the products to run at full speed.
-    private static let mostTiles = 128
+    /// Our own products take the transformed weights from a core's own cache, where so many input
+    /// channels of 64 output channels have room.
+    private static let multipliesItself = Processor.hasAVX512
 
-    /// Output channels that are multiplied at once. Wide ones multiply faster; with many threads
-    /// narrower ones keep all of them busy and their scratch memory small.
+    /// Tiles that are multiplied at once: enough for the products to run at full speed.
+    private static let mostTiles = multipliesItself ? 64 : 128
+
+    /// Output channels that are multiplied at once. Where oneDNN multiplies, wide ones are faster;
+    /// with many threads narrower ones keep all of them busy and their scratch memory small.
     private var columns: Int {
       let groups = outputs / lanes
-      let most = Parallel.threads <= 4 ? 10 : 4
+      let most = Self.multipliesItself || Parallel.threads > 4 ? 4 : 10
       return lanes * ((1...min(most, groups)).last { groups % $0 == 0 } ?? 1)
     }
 
-    /// Input channels whose transformed weights stay in the cache, beside other threads'.
-    private static let mostDepth = 320
+    /// Input channels whose transformed weights stay in the cache.
+    private static let mostDepth = multipliesItself ? 80 : 320
 
     /// A matrix's size, and a cache line so that the 36 do not fall on the same lines of the cache.
     private static func padded(_ count: Int) -> Int { count + lanes }
@@ -123,12 +127,13 @@ struct WinogradConvolution: Sendable {
       var parts = (portion + Self.mostTiles - 1) / Self.mostTiles
       while parts * blocks % threads != 0, parts * blocks < 4 * threads { parts += 1 }
       let part = (portion + parts - 1) / parts
-      let depths = (inputs + Self.mostDepth - 1) / Self.mostDepth
-      let tileStep = Self.padded(portion * inputs)
-      let weightStep = Self.padded((inputs + depths - 1) / depths * columns)
+      let depths = Self.depths(of: inputs)
+      let tileStride = Self.padded(inputs)
+      let tileStep = Self.padded(portion * tileStride)
+      let weightStep = Self.padded((depths.map(\.count).max() ?? 0) * columns)
       let productStep = Self.padded(part * columns)
       // Products that wait for further input channels.
-      let waiting = depths == 1 ? 1 : parts
+      let waiting = depths.count == 1 ? 1 : parts
       var transformed = Tensor(uninitialized: [36 * tileStep])
       let size = 36 * (weightStep + waiting * productStep)
       var scratch = Tensor(uninitialized: [threads, size])
@@ -142,7 +147,7 @@ struct WinogradConvolution: Sendable {
                 let place = place(of: first + tile)
                 kernels_winograd_input(
                   input.pointer + place.image * height * width * inputs, height, width, inputs,
-                  place.y - top, place.x - left, transformed.pointer + tile * inputs, tileStep)
+                  place.y - top, place.x - left, transformed.pointer + tile * tileStride, tileStep)
               }
             }
             let parts = (count + part - 1) / part
@@ -151,29 +156,28 @@ struct WinogradConvolution: Sendable {
               let products = transformedWeights + 36 * weightStep
               for block in range.lowerBound / parts...(range.upperBound - 1) / parts {
                 let mine = range.clamped(to: block * parts..<(block + 1) * parts)
-                for depth in 0..<depths {
-                  let from = inputs * depth / depths
-                  let inner = inputs * (depth + 1) / depths - from
+                for (index, depth) in depths.enumerated() {
                   transform(
-                    weights.pointer, block * columns, columns, from, inner,
-                    into: transformedWeights, weightStep)
+                    weights.pointer, block * columns, columns, depth, into: transformedWeights,
+                    weightStep)
+                  let isLast = index == depths.count - 1
+                  let next = Block(
+                    weights.pointer, column: (isLast ? (block + 1) % blocks : block) * columns,
+                    columns, depths[isLast ? 0 : index + 1], inputs: inputs)
                   for item in mine {
                     let begin = item % parts * part
                     let rows = min(part, count - begin)
                     let products = products + item % waiting * 36 * productStep
-                    for index in 0..<36 {
-                      multiply(
-                        Matrix(
-                          pointer: UnsafePointer(
-                            transformed.pointer + index * tileStep + begin * inputs + from),
-                          stride: inputs),
-                        Matrix(
-                          pointer: UnsafePointer(transformedWeights + index * weightStep),
-                          stride: columns),
-                        into: Matrix(pointer: products + index * productStep, stride: columns),
-                        rows: rows, inner: inner, columns: columns, keep: depth == 0 ? 0 : 1)
+                    for element in 0..<36 {
+                      addProduct(
+                        transformed.pointer + element * tileStep + begin * tileStride
+                          + depth.lowerBound, tileStride,
+                        transformedWeights + element * weightStep,
+                        into: products + element * productStep, rows: rows, inner: depth.count,
+                        columns: columns, adds: index > 0,
+                        fetching: item == mine.lowerBound ? next.part(element) : nil)
                     }
-                    guard depth == depths - 1 else { continue }
+                    guard isLast else { continue }
                     for row in 0..<rows {
                       let place = place(of: first + begin + row)
                       kernels_winograd_output(
@@ -191,13 +195,66 @@ struct WinogradConvolution: Sendable {
       }
     }
 
+    /// Input channels that are multiplied at once, in whole vectors.
+    private static func depths(of inputs: Int) -> [Range<Int>] {
+      let vectors = inputs / lanes
+      let count = (inputs + mostDepth - 1) / mostDepth
+      return (0..<count).map {
+        vectors * $0 / count * lanes..<vectors * ($0 + 1) / count * lanes
+      }
+    }
+
+    private func addProduct(
+      _ tiles: UnsafePointer<Float>, _ tileStride: Int, _ weights: UnsafePointer<Float>,
+      into products: UnsafeMutablePointer<Float>, rows: Int, inner: Int, columns: Int, adds: Bool,
+      fetching next: UnsafeBufferPointer<Float>?
+    ) {
+      guard Self.multipliesItself else {
+        return multiply(
+          Matrix(pointer: tiles, stride: tileStride), Matrix(pointer: weights, stride: columns),
+          into: Matrix(pointer: products, stride: columns), rows: rows, inner: inner,
+          columns: columns, keep: adds ? 1 : 0)
+      }
+      var call = kernels_tile_products(
+        tiles: tiles, tile_stride: tileStride, weights: weights, products: products,
+        tile_count: rows, depth: inner, columns: columns, adds: adds, next: next?.baseAddress,
+        next_count: next?.count ?? 0)
+      kernels_tile_products_avx512(&call)
+    }
+
+    /// Some channels' plain weights, which come from memory.
+    private struct Block {
+      private let start: UnsafePointer<Float>
+      /// From sixteen output channels to the next, and how many of these there are.
+      private let step, groups: Int
+      /// Of sixteen output channels.
+      private let count: Int
+
+      init(
+        _ weights: UnsafePointer<Float>, column: Int, _ columns: Int, _ depth: Range<Int>,
+        inputs: Int
+      ) {
+        start = weights + (column * inputs + depth.lowerBound * lanes) * 9
+        (step, groups) = (inputs * lanes * 9, columns / lanes)
+        count = depth.count * lanes * 9
+      }
+
+      /// The part that is brought nearer while one of the 36 products is made.
+      func part(_ element: Int) -> UnsafeBufferPointer<Float> {
+        let (group, place) = (element * groups / 36, element * groups % 36)
+        let size = count * groups / 36
+        return UnsafeBufferPointer(
+          start: start + group * step + count * place / 36, count: size)
+      }
+    }
+
     private func transform(
-      _ weights: UnsafePointer<Float>, _ firstColumn: Int, _ columns: Int, _ firstInput: Int,
-      _ inner: Int, into transformed: UnsafeMutablePointer<Float>, _ step: Int
+      _ weights: UnsafePointer<Float>, _ firstColumn: Int, _ columns: Int, _ depth: Range<Int>,
+      into transformed: UnsafeMutablePointer<Float>, _ step: Int
     ) {
       for column in stride(from: 0, to: columns, by: lanes) {
         kernels_winograd_weights(
-          weights + ((firstColumn + column) * inputs + firstInput * lanes) * 9, inner,
+          weights + ((firstColumn + column) * inputs + depth.lowerBound * lanes) * 9, depth.count,
           transformed + column, columns, step)
       }
     }

@@ -75,6 +75,22 @@ void kernels_winograd_input(
     const float *picture, long height, long width, long channels, long y, long x, float *transformed, long step);
 /// G g Gᵀ for 16 output channels: weights (input channels, 9, 16) to 36 matrices (input channels, stride), `step` apart.
 void kernels_winograd_weights(const float *weights, long input_channels, float *transformed, long stride, long step);
+/// One of the 36 products: products (tile_count, columns) = tiles (tile_count, depth) · weights (depth, columns), added to what
+/// is there where `adds`. `columns` is 16, 32, 48 or 64.
+typedef struct {
+  const float *tiles;
+  /// From one tile to the next.
+  long tile_stride;
+  const float *weights;
+  float *products;
+  long tile_count, depth, columns;
+  bool adds;
+  /// What is to be read soon, and brought into the cache meanwhile: so many elements from there on.
+  const float *next;
+  long next_count;
+} kernels_tile_products;
+
+void kernels_tile_products_avx512(const kernels_tile_products *products);
 /// Aᵀ m A plus bias for `channels` (a multiple of 16) of one 4×4 tile at (y, x) of a picture (height, width, stride);
 /// pixels outside of it are left out.
 void kernels_winograd_output(
