@@ -7,5 +7,6 @@ let arguments = Array(CommandLine.arguments.dropFirst())
 if let command = arguments.first, VideoChild.commands.contains(command) {
   exit(VideoChild.run(arguments: arguments))
 }
+if let mistake = unknownCommand(in: arguments[...]) { Stemctl.exit(withError: mistake) }
 Parallel.waitPatiently()
 Stemctl.main()
