@@ -11,6 +11,9 @@ let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
+/// Its headers include each other from here, and its pkg-config file would link all of it.
+let openCVHeaders = [CXXSetting.unsafeFlags(["-isystem", "/usr/include/opencv4"])]
+
 let package = Package(
   name: "stemd",
   products: [
@@ -47,11 +50,9 @@ let package = Package(
     .target(name: "CKernels", dependencies: ["COneDNN"]),
     // What of OpenCV is linked, where it is installed.
     system("COpenCV", package: "libopencv-video-dev"),
-    // Its optical flow in C, or the news that it is not there.
-    .target(
-      name: "COpticalFlow", dependencies: ["COpenCV"],
-      // Its headers include each other from here, and its pkg-config file would link all of it.
-      cxxSettings: [.unsafeFlags(["-isystem", "/usr/include/opencv4"])]),
+    // Its optical flow in C, or the news that it is not there; and its letters, for names above clips.
+    .target(name: "COpticalFlow", dependencies: ["COpenCV"], cxxSettings: openCVHeaders),
+    .target(name: "CPictureText", dependencies: ["COpenCV"], cxxSettings: openCVHeaders),
     // The merges of CLIP's vocabulary.
     .target(name: "CCLIPMerges"),
 
@@ -76,7 +77,8 @@ let package = Package(
     .target(
       name: "ClipEdit",
       dependencies: [
-        "EditReport", "VideoEditing", "VideoFile", "StableDiffusion", "Tensor", "EditSettings",
+        "CPictureText", "EditReport", "VideoEditing", "VideoFile", "StableDiffusion", "Tensor",
+        "EditSettings",
       ]),
     .target(name: "Journal", dependencies: ["CLinux", "CSystemd", logging]),
     .target(

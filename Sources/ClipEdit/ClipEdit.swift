@@ -68,6 +68,7 @@ public struct ClipEdit {
   ///   - presentation: what to put beside the edit for people to look at; nothing where it is `nil`.
   ///   - keeping: checkpoints to go on from and to leave, and earlier jobs' inversions. The result
   ///     has the same bits with them and without.
+  ///   - describe: told in a sentence what clip it is, once that is known.
   ///   - note: told in a sentence what the person who sent the clip should know.
   ///   - wantsCheckpoint: asked at the end of every step that leaves something to keep: whether it is
   ///     to be kept at once, however long ago the last checkpoint was.
@@ -79,7 +80,8 @@ public struct ClipEdit {
     input: String, named name: String? = nil, output: String,
     measuring measurement: Measurement = Measurement(),
     presentation: EditPresentation? = nil, limits: ClipLimits = ClipLimits(),
-    keeping: EditKeeping = EditKeeping(), note: (String) -> Void = { _ in },
+    keeping: EditKeeping = EditKeeping(), describe: (String) -> Void = { _ in },
+    note: (String) -> Void = { _ in },
     wantsCheckpoint: () -> Bool = { false },
     checkpointed: (EditProgress) -> Void = { _ in }, progress: (EditProgress) throws -> Void
   ) throws -> EditFigures {
@@ -95,7 +97,7 @@ public struct ClipEdit {
                   keeping: keeping, fingerprint: try fingerprint(), steps: settings.steps,
                   seconds: seconds, note: note, wantsCheckpoint: wantsCheckpoint,
                   checkpointed: checkpointed)
-            }, note: note, progress: progress)
+            }, describe: describe, note: note, progress: progress)
         }
       }
     }
@@ -107,7 +109,7 @@ public struct ClipEdit {
     _ limits: ClipLimits,
     keeping remembering: (() throws -> EditFingerprint, @escaping () -> [String: Double]) throws
       -> KeptWork?,
-    note tell: (String) -> Void, progress: (EditProgress) throws -> Void
+    describe: (String) -> Void, note tell: (String) -> Void, progress: (EditProgress) throws -> Void
   ) throws -> EditFigures {
     Tensor.limitIdleMemory(of: limits.memoryBytes)
     var notes: [String] = []
@@ -130,6 +132,7 @@ public struct ClipEdit {
 
     try report(EditProgress(stage: .decode, step: 0, steps: 1, frames: 0, share: 0))
     let clip = try decoded(input, limits)
+    describe(clip.summary)
     clip.warnings.forEach(note)
     let written = try coding.options(for: clip, of: input, settings.outputSize)
     model.note(onSize: FrameSize(width: clip.width, height: clip.height)).map(note)
@@ -211,12 +214,14 @@ public struct ClipEdit {
     if let presentation {
       let clips = PresentedClips(
         source: clip, reconstruction: reconstructed.map(clip.with), edit: editedClip, video,
-        scratchFolder: scratchFolder)
+        sound: written.sound, scratchFolder: scratchFolder)
+      var inForce = edit.settingsInForce
+      inForce.size = .exactly(figures.size)
       var page = EditReport(title: presentation.title, settings: settings)
       page.notes = notes
-      page.origin = origin
+      page.origin = origin(written.size.map { "\($0.width)x\($0.height)" } ?? "\(figures.size)")
       do {
-        try presentation.deliver(page, clips, measures) { step, steps in
+        try presentation.deliver(page, inForce, clips, measures) { step, steps in
           try report(.present, step, of: steps)
         } figures: {
           figures.seconds = clock.seconds
@@ -236,7 +241,8 @@ public struct ClipEdit {
   private static let closingShare = 0.03
 
   /// What it was made with.
-  private var origin: [EditReport.Fact] {
+  /// - Parameter size: of the edited video.
+  private func origin(_ size: String) -> [EditReport.Fact] {
     [
       EditReport.Fact("Program", "stemd \(ProgramVersion.text)"),
       EditReport.Fact("Model's contents", "\(model.identity.prefix(16))"),
@@ -245,7 +251,8 @@ public struct ClipEdit {
       EditReport.Fact("Computed by", ComputeIdentity.text),
       EditReport.Fact(
         "Coded in",
-        coding.codec.rawValue + (coding.quality.map { ", quality \($0)" } ?? ", usual quality")),
+        "\(coding.codec.rawValue), \(size), "
+          + (coding.quality.map { "quality \($0)" } ?? "usual quality")),
     ]
   }
 

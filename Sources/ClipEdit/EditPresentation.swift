@@ -8,19 +8,27 @@ public struct EditPresentation: Sendable {
   /// An existing folder.
   public var folder: String
   public var title: String
-  /// Every setting by its name, but for the texts.
-  public var facts: [EditReport.Fact]
-  /// The sidecar that asks for the same again.
-  public var sidecar: String
-  /// Job, program, model and machine.
+  /// Job and model.
   public var origin: [EditReport.Fact]
+  /// Puts settings, to which the edit has added what was left to its defaults, into words.
+  public var wording: @Sendable (EditSettings) -> Wording
+
+  public struct Wording: Sendable {
+    /// Every setting by its name, but for the texts.
+    public var facts: [EditReport.Fact]
+    /// The sidecar that asks for the same again.
+    public var sidecar: String
+
+    public init(facts: [EditReport.Fact] = [], sidecar: String = "") {
+      (self.facts, self.sidecar) = (facts, sidecar)
+    }
+  }
 
   public init(
-    folder: String, title: String, facts: [EditReport.Fact] = [], sidecar: String,
-    origin: [EditReport.Fact] = []
+    folder: String, title: String, origin: [EditReport.Fact] = [],
+    wording: @escaping @Sendable (EditSettings) -> Wording
   ) {
-    (self.folder, self.title, self.facts) = (folder, title, facts)
-    (self.sidecar, self.origin) = (sidecar, origin)
+    (self.folder, self.title, self.origin, self.wording) = (folder, title, origin, wording)
   }
 
   func path(_ name: String) -> String { folder + "/" + name }
@@ -28,11 +36,13 @@ public struct EditPresentation: Sendable {
   /// Writes all that lies beside the edit, the page last.
   /// - Parameters:
   ///   - page: with what it says of the edit as a whole.
+  ///   - settings: all that the edit went by.
   ///   - progress: told before each of the steps; what it throws ends the work.
   ///   - figures: asked for when all but the page is there.
   /// - Throws: `ClipEditError`, `VideoFileError`, and what `progress` throws.
   func deliver(
-    _ page: EditReport, _ clips: PresentedClips, _ measures: EditMeasures,
+    _ page: EditReport, _ settings: EditSettings, _ clips: PresentedClips,
+    _ measures: EditMeasures,
     progress: (_ step: Int, _ steps: Int) throws -> Void, figures: () -> EditFigures
   ) throws {
     let steps = 3
@@ -40,7 +50,9 @@ public struct EditPresentation: Sendable {
     try progress(0, steps)
     try clips.deliver(to: self, omitted: { page.omissions.append($0) })
     try progress(1, steps)
-    (page.facts, page.sidecar, page.origin) = (facts, sidecar, origin + page.origin)
+    let wording = wording(settings)
+    (page.facts, page.sidecar) = (wording.facts, wording.sidecar)
+    page.origin = origin + page.origin
     (page.curves, page.omissions) = (measures.curves, measures.omissions + page.omissions)
     page.player = try clips.player()
     try progress(2, steps)

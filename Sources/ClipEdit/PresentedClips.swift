@@ -10,6 +10,7 @@ import VideoFile
 struct PresentedClips {
   /// In the order in which they stand side by side.
   private let clips: [(role: EditReport.Clip.Role, movie: any Movie)]
+  private let sound: SoundSource?
   private let scratchFolder: String
   private let video: VideoProcess
 
@@ -22,31 +23,35 @@ struct PresentedClips {
   private static let widest = 16_384
   private static let longestStrip = 2048
 
-  /// - Parameter scratchFolder: where there is room for files that are soon gone again.
+  /// - Parameters:
+  ///   - sound: what is heard with them.
+  ///   - scratchFolder: where there is room for files that are soon gone again.
   init(
     source: any Movie, reconstruction: (any Movie)?, edit: any Movie, _ video: VideoProcess,
-    scratchFolder: String
+    sound: SoundSource? = nil, scratchFolder: String
   ) {
     clips =
       [(.source, source)] + (reconstruction.map { [(.reconstruction, $0)] } ?? [])
       + [(.edit, edit)]
-    (self.video, self.scratchFolder) = (video, scratchFolder)
+    (self.video, self.sound, self.scratchFolder) = (video, sound, scratchFolder)
   }
 
   /// The videos and pictures that lie beside the page.
   /// - Parameter omitted: told of a file that there is not, in a sentence.
   /// - Throws: `ClipEditError`, `VideoFileError`.
   func deliver(to presentation: EditPresentation, omitted: (String) -> Void) throws {
-    let all = SideBySide(clips.map(\.movie))
+    let titled = clips.map { TitledMovie.titled($0.movie, $0.role.label) }
+    let all = SideBySide(titled)
     guard all.width <= Self.widest else {
       return omitted(
         "\(EditReport.comparisonName), \(EditReport.posterName): side by side the clips are \(all.width) pixels wide, more than a video can be"
       )
     }
-    try video.deliver(all, to: presentation.path(EditReport.comparisonName))
+    try video.deliver(
+      all, to: presentation.path(EditReport.comparisonName), options: EncodingOptions(sound: sound))
     // The middle of source and edit.
-    let middle = clips[0].movie.frameCount / 2
-    let ends = [clips[0].movie, clips[clips.count - 1].movie]
+    let middle = titled[0].frameCount / 2
+    let ends = [titled[0], titled[titled.count - 1]]
     try video.deliver(
       SideBySide(ends.map { SomeFrames([middle], of: $0) }),
       to: presentation.path(EditReport.posterName),

@@ -105,6 +105,14 @@ public struct VideoEdit {
     }
   }
 
+  /// The settings with a value for all that the edit goes by, whatever was left to its defaults.
+  public var settingsInForce: EditSettings {
+    var complete = settings
+    if let editor { complete.options = editor.options }
+    if readsInversion { complete.inversionSteps = settings.inversionSteps ?? settings.steps }
+    return complete
+  }
+
   /// - Throws: `ModelError` where the settings ask for what the model cannot do.
   public static func check(_ settings: EditSettings, for model: StableDiffusionModel) throws {
     guard model.takesInstructions else {

@@ -94,7 +94,8 @@ final class EditPerformer: EditPerforming {
         keeping: EditKeeping(
           checkpointFolder: files.checkpointFolder, interval: assignment.checkpointInterval,
           cacheFolder: files.cacheBytes > 0 ? files.cacheFolder : nil, cacheBytes: files.cacheBytes),
-        note: { reports.log(.notice, $0) }, wantsCheckpoint: reports.wantsCheckpoint,
+        describe: { reports.log(.info, $0) }, note: { reports.log(.notice, $0) },
+        wantsCheckpoint: reports.wantsCheckpoint,
         checkpointed: checkpointed, progress: reports.progress)
     } catch let error as VideoFileError {
       throw failure(error.description, mayPass: error.mayPass)
@@ -112,16 +113,18 @@ final class EditPerformer: EditPerforming {
   private func presentation(
     of assignment: Assignment, in folder: String, _ precision: Precision
   ) -> EditPresentation {
-    var settings = assignment.settings
-    // Named, so that another daemon with other defaults does the same.
-    (settings.model, settings.precision) = (assignment.model, PrecisionSetting(precision))
-    return EditPresentation(
-      folder: folder, title: assignment.name ?? assignment.job.rawValue, facts: settings.facts,
-      sidecar: settings.sidecarText,
+    EditPresentation(
+      folder: folder, title: assignment.name ?? assignment.job.rawValue,
       origin: [
         EditReport.Fact("Job", assignment.job.rawValue),
         EditReport.Fact("Model", assignment.model),
-      ])
+      ]
+    ) { [model = assignment.model] settings in
+      // Named, so that another daemon with other defaults does the same.
+      var settings = settings
+      (settings.model, settings.precision) = (model, PrecisionSetting(precision))
+      return EditPresentation.Wording(facts: settings.facts, sidecar: settings.sidecarText)
+    }
   }
 
   /// - Parameter cacheFolder: where workers share weights.

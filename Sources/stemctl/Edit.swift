@@ -148,17 +148,19 @@ struct Edit: ParsableCommand {
   private func presentation(
     in folder: String, _ settings: EditSettings, _ precision: Precision
   ) -> EditPresentation {
-    var settings = settings
     // A sidecar names a model among the models, not a path.
-    settings.model = settings.model.map {
+    let model = settings.model.map {
       let name = URL(fileURLWithPath: $0).lastPathComponent
       return name.hasSuffix(".safetensors") ? String(name.dropLast(12)) : name
     }
-    settings.reconstruction = settings.reconstruction && reconstruction
-    settings.precision = PrecisionSetting(precision)
     return EditPresentation(
       folder: folder, title: URL(fileURLWithPath: input).lastPathComponent,
-      facts: settings.facts, sidecar: settings.sidecarText,
-      origin: settings.model.map { [EditReport.Fact("Model", $0)] } ?? [])
+      origin: model.map { [EditReport.Fact("Model", $0)] } ?? []
+    ) { [reconstruction] settings in
+      var settings = settings
+      (settings.model, settings.precision) = (model, PrecisionSetting(precision))
+      settings.reconstruction = settings.reconstruction && reconstruction
+      return EditPresentation.Wording(facts: settings.facts, sidecar: settings.sidecarText)
+    }
   }
 }

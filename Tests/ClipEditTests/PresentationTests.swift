@@ -1,6 +1,7 @@
 import EditSettings
 import Foundation
 import Testing
+import VideoEditing
 import VideoFile
 
 @testable import ClipEdit
@@ -36,6 +37,27 @@ import VideoFile
     }
   }
 
+  @Test("a clip that is wide enough has its name in a bar above every frame") func titled() throws {
+    let movie = Self.movie(3, width: 128, height: 96, from: 10)
+    let titled = TitledMovie.titled(movie, "Reconstruction")
+    let bar = (titled as? TitledMovie)?.barHeight ?? 0
+    #expect(bar % 2 == 0)
+    #expect((bar > 0) == OpticalFlow.isBuiltIn)
+    #expect((titled.width, titled.height) == (128, 96 + bar))
+    #expect(titled.timing == movie.timing)
+    try titled.withFrames(1..<3) { pixels in
+      #expect(pixels.count == 2 * titled.bytesPerFrame)
+      for frame in 0..<2 {
+        let start = frame * titled.bytesPerFrame
+        let letters = pixels[start..<start + bar * 128 * 3]
+        #expect(bar == 0 || (Set(letters).count > 2 && letters[start] == 0x20))
+        let picture = pixels[(start + bar * 128 * 3)..<(frame + 1) * titled.bytesPerFrame]
+        #expect(picture.allSatisfy { $0 == UInt8(11 + frame) })
+      }
+    }
+    #expect(TitledMovie.titled(Self.movie(1, width: 64, from: 0), "Edit").height == 4)
+  }
+
   @Test("chosen frames keep their times") func chosenFrames() throws {
     let chosen = SomeFrames([1, 4], of: Self.movie(6, from: 0))
     #expect(chosen.timing.pts == [0, 35])
@@ -53,7 +75,7 @@ import VideoFile
       VideoProcess(program: program("stem-worker")), scratchFolder: folder.url.path)
     var omissions: [String] = []
     try clips.deliver(
-      to: EditPresentation(folder: folder.url.path, title: "wide", sidecar: ""),
+      to: EditPresentation(folder: folder.url.path, title: "wide") { _ in .init() },
       omitted: { omissions.append($0) })
     #expect(omissions.count == 1 && omissions[0].hasPrefix("comparison.mp4, poster.png: "))
     let strips = try clips.strips()
@@ -68,11 +90,20 @@ import VideoFile
     let edit = try ClipEdit(
       model: try TinyWorld.model(.full), settings: EditRun.settings, video: video,
       scratchFolder: folder.url.path)
+    var described: [String] = []
     let figures = try edit.run(
       input: TinyWorld.clip, output: folder.path("edited.mp4"),
       measuring: .init(reconstruction: true),
-      presentation: EditPresentation(folder: folder.url.path, title: "ball", sidecar: "prompt: x"),
-      progress: { _ in })
+      presentation: EditPresentation(folder: folder.url.path, title: "ball") {
+        .init(
+          sidecar:
+            "again, in groups of \($0.options.groupSize ?? 0) at \($0.size?.description ?? "")")
+      },
+      describe: { described.append($0) }, progress: { _ in })
+    #expect(
+      described == [
+        "the clip: 3 frames in 0.38 s, 8 a second; shown at 128x128, edited at 64x64"
+      ])
     #expect(
       try FileManager.default.contentsOfDirectory(atPath: folder.url.path).sorted() == [
         "comparison.mp4", "edited.mp4", "poster.png", "report.html",
@@ -88,6 +119,9 @@ import VideoFile
       #expect(page.contains("data-role=\"\(role)\""))
     }
     #expect(page.contains("Frame 1 of 3"))
+    #expect(page.contains("h264, 64x64, usual quality"))
+    // What nobody asked for has a value there, too.
+    #expect(page.contains("again, in groups of 8 at 64x64"))
     #expect(figures.seconds["present"] != nil)
   }
 }

@@ -85,5 +85,7 @@ import Testing
     let names = EditSettings(prompt: "a ball").facts.map(\.name)
     #expect(names.contains("steps") && names.contains("reconstruction"))
     #expect(!names.contains("prompt"))
+    // Of another method.
+    #expect(names.contains("free_u") && !names.contains("replace_words"))
   }
 }

@@ -57,15 +57,23 @@ import Testing
     service.drop("clip.mkv", try Data(contentsOf: URL(filePath: clip)))
     #expect(try service.finished("clip").state == .done)
     try service.eventually("it is delivered") { try service.job(named: "clip")?.outboxName != nil }
-    let streams = try run(
-      [
-        "ffprobe", "-v", "error", "-show_entries", "stream=codec_name,width,height,nb_frames",
-        "-of",
-        "csv=p=0", service.outbox("clip/edited.mp4"),
-      ]
-    ).split(separator: "\n").map(String.init)
-    #expect(streams.first == "hevc,130,98,3")
-    #expect(streams.count == 2 && streams.last?.hasPrefix("opus,") == true, "\(streams)")
+    func streams(of name: String) throws -> [String] {
+      try run(
+        [
+          "ffprobe", "-v", "error", "-show_entries", "stream=codec_name,width,height,nb_frames",
+          "-of", "csv=p=0", service.outbox("clip/\(name)"),
+        ]
+      ).split(separator: "\n").map(String.init)
+    }
+    let edited = try streams(of: "edited.mp4")
+    #expect(edited.first == "hevc,130,98,3")
+    #expect(edited.count == 2 && edited.last?.hasPrefix("opus,") == true, "\(edited)")
+    let comparison = try streams(of: "comparison.mp4")
+    #expect(comparison.first == "h264,208,64,3")
+    #expect(comparison.count == 2 && comparison.last?.hasPrefix("opus,") == true, "\(comparison)")
+    #expect(
+      try String(contentsOfFile: service.outbox("clip/job.log"), encoding: .utf8).contains(
+        "shown at 130x98, edited at 64x64"))
     let settings = try #require(try service.result("clip")["settings"] as? [String: Any])
     #expect(settings["frames"] as? Int == 3 && settings["every"] as? Int == 4)
   }

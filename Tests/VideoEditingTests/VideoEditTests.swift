@@ -36,6 +36,23 @@ import VideoEditing
     #expect(edited.shape == [3, 40, 56, 3] && edited.isFinite)
   }
 
+  @Test(
+    "what is left to its defaults edits as it does when it is spelled out",
+    arguments: EditingMethod.allCases)
+  func settingsInForce(method: EditingMethod) throws {
+    let asked = EditSettings(
+      prompt: "a blue ball", sourcePrompt: "a red ball", method: method, steps: 2, bases: 16)
+    let inForce = VideoEdit(model: try TinyWorld.model.get(), settings: asked).settingsInForce
+    #expect(inForce.inversionSteps == 2)
+    switch method {
+    case .tokenflow: #expect(inForce.options.groupSize == 8 && inForce.options.blending == .linear)
+    case .fatezero: #expect(inForce.options.crossAttentionShare == 0.8)
+    case .pix2video: #expect(inForce.options.pull == 100)
+    case .reconstruct, .text2videoZero: #expect(inForce.options == asked.options)
+    }
+    #expect(try edit(inForce, frames: 3).values == edit(asked, frames: 3).values)
+  }
+
   @Test("what the settings say of the inversion and of the editor makes a difference")
   func optionsMatter() throws {
     let plain = EditSettings(

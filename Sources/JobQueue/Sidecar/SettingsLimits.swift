@@ -28,7 +28,7 @@ public enum SettingsLimits {
   private static func checkMethod(of settings: EditSettings) throws {
     let plain = SidecarRequest(settings: EditSettings(prompt: ""))
     for key in SidecarKey.all {
-      guard let methods = key.methods, !methods.contains(settings.method),
+      guard let methods = key.methods, !key.isKnown(to: settings.method),
         key.field(SidecarRequest(settings: settings)) != key.field(plain)
       else { continue }
       let names = methods.map(\.rawValue).joined(separator: " and ")

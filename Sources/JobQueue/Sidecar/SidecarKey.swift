@@ -54,6 +54,8 @@ struct SidecarKey: Sendable {
     field = { write($0[keyPath: path]) }
   }
 
+  func isKnown(to method: EditingMethod) -> Bool { methods?.contains(method) ?? true }
+
   func refused(_ given: String) -> SidecarError {
     SidecarError("'\(name)' takes \(takes), not \(given)")
   }

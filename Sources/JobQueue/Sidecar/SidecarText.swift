@@ -4,10 +4,11 @@ import Foundation
 import Yams
 
 extension EditSettings {
-  /// A sidecar in YAML that asks for just this, with every key that these settings have a value for.
+  /// A sidecar in YAML that asks for just this, with every key of its method that these settings
+  /// have a value for.
   public var sidecarText: String {
     let fields = sidecarFields
-    let pairs = SidecarKey.all.compactMap { key in
+    let pairs = keys.compactMap { key in
       fields[key.name].map { (Node(key.name), $0.node) }
     }
     let text = try? Yams.serialize(
@@ -16,10 +17,12 @@ extension EditSettings {
     return text ?? ""
   }
 
-  /// Every setting under its sidecar's name, but for the texts.
+  private var keys: [SidecarKey] { SidecarKey.all.filter { $0.isKnown(to: method) } }
+
+  /// Every setting of its method under its sidecar's name, but for the texts.
   public var facts: [EditReport.Fact] {
     let (fields, texts) = (sidecarFields, [SidecarKey.prompt, .sourcePrompt, .negativePrompt])
-    return SidecarKey.all.filter { key in !texts.contains { $0.name == key.name } }.compactMap {
+    return keys.filter { key in !texts.contains { $0.name == key.name } }.compactMap {
       key in fields[key.name].map { EditReport.Fact(key.name, $0.shown) }
     }
   }

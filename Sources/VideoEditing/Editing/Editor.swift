@@ -13,6 +13,9 @@ public protocol Editor {
   /// Rows of the largest batch that goes through the UNet, for a clip of so many frames.
   func rowsAtOnce(frames: Int) -> Int
 
+  /// What the editor goes by, with a value for all that it knows of.
+  var options: EditorOptions { get }
+
   /// Whether the clip has to be inverted; the trajectory of one that was not has only the clip.
   var readsInversion: Bool { get }
 
@@ -32,6 +35,8 @@ public protocol Editor {
 }
 
 extension Editor {
+  public var options: EditorOptions { EditorOptions() }
+
   public var readsInversion: Bool { true }
 
   public func check(source: String, target: String, model: StableDiffusionModel) throws {}

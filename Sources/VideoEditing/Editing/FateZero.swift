@@ -41,6 +41,14 @@ public struct FateZero: Editor {
     blendThreshold = settings.options.blendThreshold ?? blendThreshold
   }
 
+  public var options: EditorOptions {
+    var options = EditorOptions()
+    (options.attentionShare, options.crossAttentionShare) = (selfShare, crossShare)
+    (options.replaceWords, options.emphasis) = (replacesWords, emphasis)
+    (options.blendWords, options.blendThreshold) = (blendWords, blendThreshold)
+    return options
+  }
+
   /// One stream at a time.
   public func rowsAtOnce(frames: Int) -> Int { min(frames, ClipPasses.wholeFrames) }
 

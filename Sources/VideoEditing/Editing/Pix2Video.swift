@@ -42,6 +42,12 @@ public struct Pix2Video: Editor {
     pull = settings.options.pull ?? pull
   }
 
+  public var options: EditorOptions {
+    var options = EditorOptions()
+    options.pull = pull
+    return options
+  }
+
   public func rowsAtOnce(frames: Int) -> Int { 2 }
 
   public func passesPerStep(frames: Int) -> Double { 2 * Double(frames) }

@@ -40,6 +40,14 @@ public struct TokenFlow: Editor {
     usesFreeU = settings.options.freeU
   }
 
+  public var options: EditorOptions {
+    var options = EditorOptions()
+    options.groupSize = groupSize
+    (options.attentionShare, options.featureShare) = (attentionShare, featureShare)
+    (options.blending, options.freeU) = (blending, usesFreeU)
+    return options
+  }
+
   public func rowsAtOnce(frames: Int) -> Int {
     3 * max(min(frames, groupSize), min(groups(of: frames).count, Keyframes.most))
   }

@@ -29,6 +29,12 @@ public struct VideoInstructPix2Pix: Editor {
     imageGuidance = settings.options.imageGuidance ?? imageGuidance
   }
 
+  public var options: EditorOptions {
+    var options = EditorOptions()
+    options.imageGuidance = imageGuidance
+    return options
+  }
+
   public var readsInversion: Bool { false }
 
   public func rowsAtOnce(frames: Int) -> Int { 3 * min(frames, groupSize) }
