@@ -11,7 +11,7 @@ let argumentParser = Target.Dependency.product(
   name: "ArgumentParser", package: "swift-argument-parser")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
-/// Its headers include each other from here, and its pkg-config file would link all of it.
+/// OpenCV's headers include each other from here, and its pkg-config file would link all of it.
 let openCVHeaders = [CXXSetting.unsafeFlags(["-isystem", "/usr/include/opencv4"])]
 
 let package = Package(

@@ -21,7 +21,8 @@ INLINE_AVX512 void products_of(const kernels_tile_products *p, const int vectors
     const long count = (p->tile_count - first + parts - 1) / parts;
     const float *rows = p->tiles + first * p->tile_stride;
     float *to = p->products + first * columns;
-    if (parts > 1) fetch_rows(rows + count * p->tile_stride, p->tile_stride, count, p->depth);
+    const long left = p->tile_count - first - count;
+    fetch_rows(rows + count * p->tile_stride, p->tile_stride, left < count ? left : count, p->depth);
     for (long line = lines / parts; line > 0; line--, lines--, next += LANES) __builtin_prefetch(next, 0, 2);
 #define COUNT(count) \
   case count: products_f32(rows, p->tile_stride, p->weights, p->depth, to, columns, p->adds, count, vectors); break
@@ -39,6 +40,7 @@ AVX512 void kernels_tile_products_avx512(const kernels_tile_products *products) 
   case 2: products_of(products, 2); break;
   case 3: products_of(products, 3); break;
   case 4: products_of(products, 4); break;
+  default: __builtin_trap();
   }
 }
 #else

@@ -1,18 +1,15 @@
 #include "CPictureText.h"
 
-#if __has_include(<opencv2/imgproc.hpp>)
+// The other header tells that what links OpenCV is there, too (see COpenCV's module map).
+#if __has_include(<opencv2/imgproc.hpp>) && __has_include(<opencv2/video/legacy/constants_c.h>)
 
 #include <algorithm>
 #include <exception>
 #include <opencv2/imgproc.hpp>
-#include <string>
 
-bool picture_text_is_built_in(void) { return true; }
-
-const char *write_picture_text(const char *text, uint8_t *grey, int height, int width) {
-  static thread_local std::string reason;
+bool write_picture_text(const char *text, uint8_t *gray, int height, int width) {
   try {
-    cv::Mat picture(height, width, CV_8UC1, grey);
+    cv::Mat picture(height, width, CV_8UC1, gray);
     const int font = cv::FONT_HERSHEY_SIMPLEX;
     int baseline = 0;
     const cv::Size whole = cv::getTextSize(text, font, 1, 1, &baseline);
@@ -22,17 +19,14 @@ const char *write_picture_text(const char *text, uint8_t *grey, int height, int 
     const cv::Size size = cv::getTextSize(text, font, scale, thickness, &baseline);
     const cv::Point corner((width - size.width) / 2, (height + size.height) / 2);
     cv::putText(picture, text, corner, font, scale, cv::Scalar(255), thickness, cv::LINE_AA);
-    return nullptr;
-  } catch (const std::exception &error) {
-    reason = error.what();
-    return reason.c_str();
+    return true;
+  } catch (const std::exception &) {
+    return false;
   }
 }
 
 #else
 
-bool picture_text_is_built_in(void) { return false; }
-
-const char *write_picture_text(const char *, uint8_t *, int, int) { return "built without OpenCV"; }
+bool write_picture_text(const char *, uint8_t *, int, int) { return false; }
 
 #endif

@@ -214,9 +214,11 @@ public struct ClipEdit {
     if let presentation {
       let clips = PresentedClips(
         source: clip, reconstruction: reconstructed.map(clip.with), edit: editedClip, video,
-        sound: written.sound, scratchFolder: scratchFolder)
+        // The edit's own is cut already; what could not be read is not tried again.
+        sound: SoundSource(path: output), scratchFolder: scratchFolder)
       var inForce = edit.settingsInForce
-      inForce.size = .exactly(figures.size)
+      let size = WorkingSize.exactly(figures.size)
+      if size.isPossible { inForce.size = size }
       var page = EditReport(title: presentation.title, settings: settings)
       page.notes = notes
       page.origin = origin(written.size.map { "\($0.width)x\($0.height)" } ?? "\(figures.size)")

@@ -40,7 +40,7 @@ struct PresentedClips {
   /// - Parameter omitted: told of a file that there is not, in a sentence.
   /// - Throws: `ClipEditError`, `VideoFileError`.
   func deliver(to presentation: EditPresentation, omitted: (String) -> Void) throws {
-    let titled = clips.map { TitledMovie.titled($0.movie, $0.role.label) }
+    let titled = TitledMovie.titled(clips.map { ($0.movie, $0.role.label) })
     let all = SideBySide(titled)
     guard all.width <= Self.widest else {
       return omitted(

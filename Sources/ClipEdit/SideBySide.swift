@@ -10,10 +10,14 @@ struct SideBySide: Movie {
   /// Of the gaps.
   private static let gray: UInt8 = 0x80
 
-  /// - Parameter columns: at least one; all with as many frames as the first one, at its times.
+  /// - Parameter columns: at least one; all as high as the first one, with as many frames, at its
+  ///   times.
   init(_ columns: [any Movie], gap: Int = Self.gap) {
     self.gap = gap
-    precondition(columns.allSatisfy { $0.frameCount == columns[0].frameCount })
+    precondition(
+      columns.allSatisfy {
+        $0.frameCount == columns[0].frameCount && $0.height == columns[0].height
+      })
     self.columns = columns
     width = columns.map(\.width).reduce(0, +) + (columns.count - 1) * gap
   }

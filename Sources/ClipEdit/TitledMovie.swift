@@ -10,33 +10,34 @@ import VideoFile
 /// A clip with its name in a bar above each frame.
 struct TitledMovie: Movie {
   private let movie: any Movie
-  /// The bar: as RGB.
+  /// RGB, as a frame is.
   private let bar: [UInt8]
+  /// Even, as the sides of videos are.
+  let barHeight: Int
 
-  /// - Parameter title: in ASCII.
-  /// - Returns: the clip as it is where letters cannot be drawn, or would be too small to be read.
-  static func titled(_ movie: any Movie, _ title: String) -> any Movie {
-    TitledMovie(movie, title) ?? movie
+  private static let lowestBar = 20
+  /// Letters above a clip that is narrower could not be read.
+  private static let narrowest = 96
+  private static let background: UInt8 = 0x20
+
+  /// - Parameter clips: of one size, with their titles in ASCII.
+  /// - Returns: the clips with their titles, or all as they are where not every one can have its own.
+  static func titled(_ clips: [(movie: any Movie, title: String)]) -> [any Movie] {
+    let titled = clips.compactMap { TitledMovie($0.movie, $0.title) }
+    return titled.count == clips.count ? titled : clips.map(\.movie)
   }
 
   private init?(_ movie: any Movie, _ title: String) {
-    guard picture_text_is_built_in(), movie.width >= Self.narrowest else { return nil }
-    let (width, height) = (movie.width, max(Self.lowest, movie.height / 32 * 2))
+    guard movie.width >= Self.narrowest else { return nil }
+    let (width, height) = (movie.width, max(Self.lowestBar, movie.height / 32 * 2))
     var gray = [UInt8](repeating: Self.background, count: width * height)
-    guard
-      gray.withUnsafeMutableBufferPointer({
-        write_picture_text(title, $0.baseAddress, Int32(height), Int32(width))
-      }) == nil
-    else { return nil }
+    let isWritten = gray.withUnsafeMutableBufferPointer {
+      write_picture_text(title, $0.baseAddress, Int32(height), Int32(width))
+    }
+    guard isWritten else { return nil }
     (self.movie, barHeight) = (movie, height)
     bar = gray.flatMap { [$0, $0, $0] }
   }
-
-  /// Even, as the sides of videos are.
-  let barHeight: Int
-  private static let lowest = 20
-  private static let narrowest = 96
-  private static let background: UInt8 = 0x20
 
   var width: Int { movie.width }
   var height: Int { movie.height + barHeight }

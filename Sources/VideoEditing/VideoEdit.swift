@@ -105,11 +105,12 @@ public struct VideoEdit {
     }
   }
 
-  /// The settings with a value for all that the edit goes by, whatever was left to its defaults.
+  /// The settings with a value for all that the editor goes by, whatever was left to its defaults,
+  /// which another version may change. That the inversion takes as many steps as the edit is no
+  /// number to be written out.
   public var settingsInForce: EditSettings {
     var complete = settings
     if let editor { complete.options = editor.options }
-    if readsInversion { complete.inversionSteps = settings.inversionSteps ?? settings.steps }
     return complete
   }
 

@@ -37,25 +37,39 @@ import VideoFile
     }
   }
 
-  @Test("a clip that is wide enough has its name in a bar above every frame") func titled() throws {
+  @Test("clips that are wide enough have their names in bars above every frame") func titled()
+    throws
+  {
     let movie = Self.movie(3, width: 128, height: 96, from: 10)
-    let titled = TitledMovie.titled(movie, "Reconstruction")
-    let bar = (titled as? TitledMovie)?.barHeight ?? 0
+    let titled = TitledMovie.titled([(movie, "Reconstruction"), (movie, "Edit")])
+    #expect(titled.allSatisfy { $0.height == titled[0].height && $0.timing == movie.timing })
+    let bar = (titled[0] as? TitledMovie)?.barHeight ?? 0
     #expect(bar % 2 == 0)
     #expect((bar > 0) == OpticalFlow.isBuiltIn)
-    #expect((titled.width, titled.height) == (128, 96 + bar))
-    #expect(titled.timing == movie.timing)
-    try titled.withFrames(1..<3) { pixels in
-      #expect(pixels.count == 2 * titled.bytesPerFrame)
+    #expect((titled[0].width, titled[0].height) == (128, 96 + bar))
+    try titled[0].withFrames(1..<3) { pixels in
+      #expect(pixels.count == 2 * titled[0].bytesPerFrame)
       for frame in 0..<2 {
-        let start = frame * titled.bytesPerFrame
+        let start = frame * titled[0].bytesPerFrame
         let letters = pixels[start..<start + bar * 128 * 3]
         #expect(bar == 0 || (Set(letters).count > 2 && letters[start] == 0x20))
-        let picture = pixels[(start + bar * 128 * 3)..<(frame + 1) * titled.bytesPerFrame]
+        let picture = pixels[(start + bar * 128 * 3)..<(frame + 1) * titled[0].bytesPerFrame]
         #expect(picture.allSatisfy { $0 == UInt8(11 + frame) })
       }
     }
-    #expect(TitledMovie.titled(Self.movie(1, width: 64, from: 0), "Edit").height == 4)
+    let narrow = Self.movie(1, width: 64, from: 0)
+    #expect(TitledMovie.titled([(narrow, "Edit")])[0].height == 4)
+    #expect(TitledMovie.titled([(narrow, "Edit"), (movie, "Source")])[1].height == 96)
+
+    let folder = try TemporaryFolder()
+    let video = VideoProcess(program: program("stem-worker"))
+    try PresentedClips(
+      source: movie, reconstruction: nil, edit: movie, video, scratchFolder: folder.url.path
+    ).deliver(
+      to: EditPresentation(folder: folder.url.path, title: "x") { _ in .init() }, omitted: { _ in })
+    let written = try video.decode(
+      path: folder.path("comparison.mp4"), options: DecodingOptions(size: .source))
+    #expect((written.width, written.height, written.frameCount) == (264, 96 + bar, 3))
   }
 
   @Test("chosen frames keep their times") func chosenFrames() throws {

@@ -72,9 +72,19 @@ import Testing
     settings.precision = .mixed
     settings.reconstruction = false
     settings.size = .exactly(FrameSize(width: 64, height: 128))
-    if method == .fatezero {
-      settings.options.emphasis = ["blue": 2.5]
-      settings.options.blendWords = ["ball", "yes"]
+    let options = [
+      "tokenflow":
+        #""attention_share": 0.1, "feature_share": 0.2, "group_size": 3, "blending": "authors", "free_u": true"#,
+      "fatezero":
+        #""attention_share": 0.1, "cross_attention_share": 1, "emphasis": {"blue": 2.5}, "replace_words": true, "blend_words": ["ball", "yes"], "blend_threshold": 0.4"#,
+      "pix2video": #""pull": 7.5"#, "text2video-zero": #""image_guidance": 1.25"#,
+    ]
+    if let options = options[method.rawValue] {
+      settings.options = try Sidecar.settings(
+        from: Array(#"{"prompt": "x", "method": "\#(method.rawValue)", \#(options)}"#.utf8),
+        fileExtension: "json"
+      ).options
+      #expect(settings.options != EditorOptions())
     }
     let read = try Sidecar.settings(from: Array(settings.sidecarText.utf8), fileExtension: "yaml")
     #expect(read == settings)

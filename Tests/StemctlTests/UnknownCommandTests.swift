@@ -11,6 +11,10 @@ import Testing
       ("statsu", "'statsu' is no command of stemctl: did you mean 'stats'?"),
       ("xylophone", "'xylophone' is no command of stemctl: 'stemctl --help' lists them."),
       ("models lits", "'lits' is no command of stemctl models: did you mean 'list'?"),
+      ("log", "'log' is no command of stemctl: 'stemctl --help' lists them."),
+      (
+        "models hlep", "'hlep' is no command of stemctl models: 'stemctl models --help' lists them."
+      ),
       ("models", nil), ("list --all", nil), ("--version", nil), ("help edit", nil), ("", nil),
       ("edit edti", nil),
     ])

@@ -33,12 +33,14 @@ import Testing
   }
 
   /// Less than a tile, parts of tiles on either side, whole ones; few and many channels on either
-  /// side, some no multiple of a vector, some more than are taken at once.
+  /// side, some no multiple of a vector, some more than are taken at once; more tiles than are
+  /// transformed at once.
   @Test(
     "pictures and channels of any size are convolved, by any number of threads, twice to the same bits",
     arguments: [
       (1, 1, 1, 3, 16), (2, 3, 5, 4, 320), (3, 7, 4, 16, 48), (1, 9, 13, 320, 4),
       (1, 64, 28, 96, 64), (3, 6, 5, 33, 35), (2, 5, 3, 337, 17), (3, 1, 10, 16, 16),
+      (1, 68, 68, 320, 4),
     ])
   func sizes(n: Int, height: Int, width: Int, inputs: Int, outputs: Int) {
     let input = sample([n, height, width, inputs], "input")

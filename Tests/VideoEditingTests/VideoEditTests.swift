@@ -43,7 +43,6 @@ import VideoEditing
     let asked = EditSettings(
       prompt: "a blue ball", sourcePrompt: "a red ball", method: method, steps: 2, bases: 16)
     let inForce = VideoEdit(model: try TinyWorld.model.get(), settings: asked).settingsInForce
-    #expect(inForce.inversionSteps == 2)
     switch method {
     case .tokenflow: #expect(inForce.options.groupSize == 8 && inForce.options.blending == .linear)
     case .fatezero: #expect(inForce.options.crossAttentionShare == 0.8)
@@ -51,6 +50,14 @@ import VideoEditing
     case .reconstruct, .text2videoZero: #expect(inForce.options == asked.options)
     }
     #expect(try edit(inForce, frames: 3).values == edit(asked, frames: 3).values)
+  }
+
+  @Test("what was asked of a method is what it goes by", arguments: EditingMethod.allCases)
+  func askedIsInForce(method: EditingMethod) throws {
+    var asked = EditSettings(prompt: "a blue ball", sourcePrompt: "a red ball", method: method)
+    asked.options = .allSet(for: method)
+    #expect(
+      VideoEdit(model: try TinyWorld.model.get(), settings: asked).settingsInForce == asked)
   }
 
   @Test("what the settings say of the inversion and of the editor makes a difference")
@@ -144,5 +151,24 @@ import VideoEditing
           Issue.record("work began")
         }
     }
+  }
+}
+
+extension EditorOptions {
+  /// A value that is no default for all that a method can be told.
+  static func allSet(for method: EditingMethod) -> EditorOptions {
+    var options = EditorOptions()
+    switch method {
+    case .reconstruct, .text2videoZero: break
+    case .tokenflow:
+      (options.attentionShare, options.featureShare) = (0.1, 0.2)
+      (options.groupSize, options.blending, options.freeU) = (3, .authors, true)
+    case .fatezero:
+      (options.attentionShare, options.crossAttentionShare) = (0.1, 0.2)
+      (options.emphasis, options.replaceWords) = (["blue": 2], true)
+      (options.blendWords, options.blendThreshold) = (["red"], 0.4)
+    case .pix2video: options.pull = 7
+    }
+    return options
   }
 }

@@ -35,8 +35,6 @@ public protocol Editor {
 }
 
 extension Editor {
-  public var options: EditorOptions { EditorOptions() }
-
   public var readsInversion: Bool { true }
 
   public func check(source: String, target: String, model: StableDiffusionModel) throws {}

@@ -1,3 +1,4 @@
+import EditSettings
 import StableDiffusion
 import Tensor
 
@@ -15,6 +16,9 @@ public struct Text2VideoZero: Editor {
   public var groupSize = 8
 
   public init(guidance: Double = 7.5) { self.guidance = guidance }
+
+  /// There is nothing that it can be told.
+  public var options: EditorOptions { EditorOptions() }
 
   public func rowsAtOnce(frames: Int) -> Int { 2 * min(frames, groupSize) }
 

@@ -71,7 +71,7 @@ struct LibrariesCheck: Check {
   private func opticalFlow(_ files: [String]) -> Finding {
     guard OpticalFlow.isBuiltIn else {
       return .warning(
-        "OpenCV was not there when this was built: flicker (warp_error) and the consistency of features are not measured",
+        "OpenCV was not there when this was built: flicker (warp_error) and the consistency of features are not measured, and clips that are compared have no names",
         fix: "apt install libopencv-video-dev, and build stemd again")
     }
     return plain("OpenCV", nil, files, file: "libopencv_core")

@@ -13,10 +13,10 @@ func unknownCommand(
   if let found = subcommands.first(where: { $0._commandName == given }) {
     return unknownCommand(in: arguments.dropFirst(), of: found)
   }
-  let names = subcommands.map { $0._commandName } + ["help"]
+  let isRoot = command == Stemctl.self
+  let names = subcommands.map { $0._commandName } + (isRoot ? ["help"] : [])
   guard !names.contains(given) else { return nil }
-  let program =
-    command == Stemctl.self ? "stemctl" : "stemctl \(command._commandName)"
+  let program = isRoot ? "stemctl" : "stemctl \(command._commandName)"
   let hint =
     nearestName(to: given, among: names).map { "did you mean '\($0)'?" }
     ?? "'\(program) --help' lists them."
