@@ -14,7 +14,7 @@ from .styles import blurred
 from .training import Training
 
 BATCH = 48
-STEPS = 1200
+STEPS = 3600
 RATE = 2e-3
 
 
