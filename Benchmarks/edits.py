@@ -51,7 +51,8 @@ class Edits:
         return {"cells": cells}
 
     def command(self, case, clip, program):
-        prompts = dict(line.split(": ", 1) for line in clip.with_suffix(".yaml").read_text().splitlines())
+        lines = clip.with_suffix(".yaml").read_text().splitlines()
+        prompts = dict(line.split(": ", 1) for line in lines if not line.startswith("#"))
         options = ["--model", MODEL, "--prompt", prompts["prompt"], "--source-prompt", prompts["source_prompt"]]
         options += ["--threads", self.setup.threads, "--output", self.output(program), *case.options]
         if program == REFERENCE:
