@@ -57,7 +57,9 @@ class Edits:
         options += ["--threads", self.setup.threads, "--output", self.output(program), *case.options]
         if program == REFERENCE:
             return [sys.executable, HERE / "peer_edit.py", clip, *options]
-        return [self.setup.programs / "stemctl", "edit", clip, *options, *self.precision(program)]
+        # What the peer computes: as the authors have it.
+        authors = ["--set", "blending=authors", "--set", "empty_bases=attended"]
+        return [self.setup.programs / "stemctl", "edit", clip, *options, *authors, *self.precision(program)]
 
     def precision(self, program):
         help_text = subprocess.run([self.setup.programs / "stemctl", "edit", "--help"], capture_output=True, text=True).stdout
