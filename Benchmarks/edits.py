@@ -10,6 +10,7 @@ import time
 import av
 import numpy
 
+from clips import Clip
 from processes import end_with_parent, environment
 from programs import HERE, REFERENCE
 
@@ -37,7 +38,7 @@ class Edits:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def measure(self, case):
-        clip = MODEL / "clips" / (case.name.partition("/")[2] + ".mp4")
+        clip = Clip(MODEL / "clips" / (case.name.partition("/")[2] + ".mp4"))
         cells = [{"program": program, "run": "edit", "seconds": [], "computing_seconds": []} for program in case.programs]
         for number in range(self.setup.rounds + 1):
             for cell in cells:
@@ -51,15 +52,13 @@ class Edits:
         return {"cells": cells}
 
     def command(self, case, clip, program):
-        lines = clip.with_suffix(".yaml").read_text().splitlines()
-        prompts = dict(line.split(": ", 1) for line in lines if not line.startswith("#"))
-        options = ["--model", MODEL, "--prompt", prompts["prompt"], "--source-prompt", prompts["source_prompt"]]
+        options = ["--model", MODEL, "--prompt", clip.prompt, "--source-prompt", clip.source_prompt]
         options += ["--threads", self.setup.threads, "--output", self.output(program), *case.options]
         if program == REFERENCE:
-            return [sys.executable, HERE / "peer_edit.py", clip, *options]
+            return [sys.executable, HERE / "peer_edit.py", clip.path, *options]
         # What the peer computes: as the authors have it.
         authors = ["--set", "blending=authors", "--set", "empty_bases=attended"]
-        return [self.setup.programs / "stemctl", "edit", clip, *options, *authors, *self.precision(program)]
+        return [self.setup.programs / "stemctl", "edit", clip.path, *options, *authors, *self.precision(program)]
 
     def precision(self, program):
         help_text = subprocess.run([self.setup.programs / "stemctl", "edit", "--help"], capture_output=True, text=True).stdout
@@ -106,7 +105,7 @@ class Edits:
     def compare(self, clip, cells):
         """PSNR of every edited clip against PyTorch's, and against the truth of a perfect edit."""
         reference = self.output(REFERENCE)
-        truth = pictures(clip.with_suffix(".truth.mp4"))
+        truth = pictures(clip.truth)
         for cell in cells:
             path = self.output(cell["program"])
             if "failed" in cell or not path.exists():

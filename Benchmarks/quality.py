@@ -9,13 +9,13 @@ import html
 import json
 import os
 import pathlib
-import re
 import shutil
 import statistics
 import subprocess
 import sys
 import time
 
+from clips import Clip
 from machine import describe
 from warp_error import warp_error
 
@@ -37,16 +37,6 @@ def options():
     add("--without-source", action="store_true", help="let no method know what the clip shows")
     add("--options", nargs=argparse.REMAINDER, default=[], help="the rest goes to 'stemctl edit', such as --steps 20 --set bases_of=features")
     return parser.parse_args()
-
-
-class Clip:
-    def __init__(self, path):
-        self.path, self.name = path, path.stem
-        text = path.with_suffix(".yaml").read_text()
-        value = lambda key: (re.search(rf"^{key}:\s*(.*?)\s*$", text, re.M) or [None, ""])[1].strip("'\"")
-        self.prompt, self.source_prompt = value("prompt"), value("source_prompt")
-        truth = path.with_suffix(".truth.mp4")
-        self.truth = truth if truth.exists() else None
 
 
 def clips_of(arguments):
