@@ -221,7 +221,9 @@ public struct ClipEdit {
       if size.isPossible { inForce.size = size }
       var page = EditReport(title: presentation.title, settings: settings)
       page.notes = notes
-      page.origin = origin(written.size.map { "\($0.width)x\($0.height)" } ?? "\(figures.size)")
+      page.origin = origin(
+        writtenAt: written.size.map { FrameSize(width: $0.width, height: $0.height) }
+          ?? figures.size)
       do {
         try presentation.deliver(page, inForce, clips, measures) { step, steps in
           try report(.present, step, of: steps)
@@ -243,8 +245,7 @@ public struct ClipEdit {
   private static let closingShare = 0.03
 
   /// What it was made with.
-  /// - Parameter size: of the edited video.
-  private func origin(_ size: String) -> [EditReport.Fact] {
+  private func origin(writtenAt size: FrameSize) -> [EditReport.Fact] {
     [
       EditReport.Fact("Program", "stemd \(ProgramVersion.text)"),
       EditReport.Fact("Model's contents", "\(model.identity.prefix(16))"),

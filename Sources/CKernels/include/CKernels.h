@@ -67,7 +67,7 @@ long kernels_assignment_scratch(long centre_count);
 /// 1e-4 to become a centre again: 80,000 tokens of e⁻⁴⁵ come to some 1e-6 by then.
 void kernels_assign_avx512(const kernels_assignment *assignment, float *scratch);
 
-// --- Winograd's convolution, F(4×4, 3×3) (winograd.c, winograd_products.c) ----------------------------------------------------------------
+// --- Winograd's convolution, F(4×4, 3×3) (winograd.c, winograd_products.c) ---------------------------------------------
 
 /// Bᵀ d B of the 6×6 pixels from (y, x) on, which may lie outside of the picture (height, width, channels), where zeros
 /// are. Element i of a pixel's 36 goes to `transformed + i · step`. `channels` is a multiple of 16.
