@@ -179,7 +179,8 @@ $(BENCH_FOLDER)/model/model_index.json: Benchmarks/write_model.py | $(BENCH_FOLD
 model: $(MODEL_FOLDER)/venv/installed
 	$(RECIPE) all --folder $(MODEL_FOLDER) $(OPTIONS)
 
-# How good it is; another one with OPTIONS='--model Models/tiny-world'. Half an hour.
+# How good it is; another one with OPTIONS='--model Models/tiny-world'. Half an hour with
+# OPTIONS='--count 128 --wording-count 12'.
 model-evaluate: $(MODEL_FOLDER)/venv/installed
 	$(RECIPE) evaluate --folder $(MODEL_FOLDER) $(OPTIONS)
 
