@@ -107,7 +107,7 @@ final class KeptWork: EditMemory {
     pending[series, default: EditStates()].add(state, series, index)
     guard
       (ContinuousClock.now - written) / .seconds(1) >= keeping.interval || wantsCheckpoint()
-        || pending.values.reduce(0) { $0 + $1.count } > Self.mostPending
+        || pending.values.reduce(0, { $0 + $1.count }) > Self.mostPending
     else { return }
     write(to: folder, at: progress)
     written = .now

@@ -1,4 +1,5 @@
 import Foundation
+import Tensor
 
 /// A tokenizer's vocabulary and merges as its folder holds them: in `vocab.json` and `merges.txt`, or
 /// in `tokenizer.json` alone, which is all that transformers writes since version 5.
@@ -18,7 +19,7 @@ struct CLIPVocabularyFiles {
     if !FileManager.default.fileExists(atPath: vocabularyURL.path(percentEncoded: false)),
       FileManager.default.fileExists(atPath: bothPath)
     {
-      guard let data = try? Data(contentsOf: bothURL),
+      guard let data = RegularFile.contents(of: bothURL),
         let file = try? JSONDecoder().decode(Both.self, from: data),
         file.model.type ?? "BPE" == "BPE"
       else {
@@ -31,12 +32,14 @@ struct CLIPVocabularyFiles {
     }
     vocabularyPath = vocabularyURL.path(percentEncoded: false)
     mergesPath = mergesURL.path(percentEncoded: false)
-    guard let data = try? Data(contentsOf: vocabularyURL),
+    guard let data = RegularFile.contents(of: vocabularyURL),
       let vocabulary = try? JSONDecoder().decode([String: Int].self, from: data)
     else {
       throw ModelError("\(vocabularyPath) is missing or does not map tokens to numbers")
     }
-    guard let text = try? String(contentsOf: mergesURL, encoding: .utf8) else {
+    guard let data = RegularFile.contents(of: mergesURL),
+      let text = String(data: data, encoding: .utf8)
+    else {
       throw ModelError("\(mergesPath) is missing or is not UTF-8 text")
     }
     self.vocabulary = vocabulary

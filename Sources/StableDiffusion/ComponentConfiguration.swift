@@ -1,4 +1,5 @@
 import Foundation
+import Tensor
 
 /// How a component is configured: the values of its JSON file, or what was found out about it. Every
 /// reading names the place and the key where something is missing, of the wrong type or not
@@ -10,8 +11,10 @@ public struct ComponentConfiguration: Sendable {
 
   init(_ url: URL) throws {
     place = url.path(percentEncoded: false)
-    guard let data = try? Data(contentsOf: url) else {
-      throw ModelError("\(place) is missing or cannot be read: the model folder is not complete")
+    guard let data = RegularFile.contents(of: url) else {
+      throw ModelError(
+        "\(place) is missing, is no regular file or cannot be read: the model folder is not complete"
+      )
     }
     guard case .object(let values)? = try? JSONDecoder().decode(JSONValue.self, from: data) else {
       throw ModelError("\(place) is not a JSON object")

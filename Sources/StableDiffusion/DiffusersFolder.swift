@@ -134,7 +134,7 @@ public struct DiffusersFolder: ModelSource {
         atPath: place.path(percentEncoded: false))
       for name in names.sorted() where name.hasSuffix(".json") || name.hasSuffix(".txt") {
         // What the model needs has been read; a stranger among its files changes nothing.
-        guard let data = try? Data(contentsOf: place.appending(path: name)) else { continue }
+        guard let data = RegularFile.contents(of: place.appending(path: name)) else { continue }
         hash.update("\(component)/\(name) \(data.count)")
         data.withUnsafeBytes(hash.update)
       }

@@ -1,4 +1,5 @@
 import Foundation
+import Tensor
 
 /// Files as PyTorch's `torch.save` writes them: pickles, which are programs. Opening one may run
 /// anything, so none is opened here.
@@ -8,7 +9,7 @@ enum PickledWeights {
   /// Whether a file's name, or how it begins, is that of a pickle.
   static func isPickled(_ url: URL) -> Bool {
     if endings.contains(url.pathExtension.lowercased()) { return true }
-    guard isRegularFile(url.path(percentEncoded: false)),
+    guard RegularFile.isAt(url.path(percentEncoded: false)),
       let file = try? FileHandle(forReadingFrom: url),
       let start = try? file.read(upToCount: 9), start.count == 9
     else { return false }

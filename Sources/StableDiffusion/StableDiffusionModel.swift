@@ -98,7 +98,7 @@ public struct StableDiffusionModel: Sendable {
       throw ModelError("there is no model \(path)")
     }
     if isFolder.boolValue { return try DiffusersFolder(url) }
-    guard isRegularFile(path) else {
+    guard RegularFile.isAt(path) else {
       throw ModelError("\(path) is neither a folder nor a file")
     }
     if PickledWeights.isPickled(url) { throw PickledWeights.refusal(of: url) }

@@ -32,6 +32,10 @@ final class MappedFile: MappedPages, @unchecked Sendable {
   ///   - size: the bytes that the file must have; `nil` for any number.
   init(_ url: URL, followsLinks: Bool = true, bytes size: Int? = nil) throws {
     let path = url.path(percentEncoded: false)
+    var status = stat()
+    // Found out before it is opened, which waits for ever where it is a pipe. Not O_NONBLOCK, with which
+    // a file that another computer has on loan cannot be opened at all.
+    if followsLinks, stat(path, &status) == 0 { try requireRegular(status, path) }
     let guarded = followsLinks ? 0 : O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | guarded)
     guard descriptor >= 0 else {
@@ -67,8 +71,15 @@ final class MappedFile: MappedPages, @unchecked Sendable {
 
 private func regularFileSize(_ descriptor: Int32, _ path: String) throws -> Int {
   var status = stat()
-  guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+  guard fstat(descriptor, &status) == 0 else {
+    throw WeightsError("\(path) cannot be read: \(String(cString: strerror(errno)))")
+  }
+  try requireRegular(status, path)
+  return Int(status.st_size)
+}
+
+private func requireRegular(_ status: stat, _ path: String) throws {
+  guard status.st_mode & S_IFMT == S_IFREG else {
     throw WeightsError("\(path) is not a regular file")
   }
-  return Int(status.st_size)
 }

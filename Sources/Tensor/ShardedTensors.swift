@@ -16,7 +16,7 @@ public struct ShardedTensors: TensorSource {
       let weight_map: [String: String]
     }
     let path = index.path(percentEncoded: false)
-    guard let data = try? Data(contentsOf: index) else {
+    guard let data = RegularFile.contents(of: index) else {
       throw WeightsError("\(path) cannot be read")
     }
     guard let map = try? JSONDecoder().decode(Index.self, from: data).weight_map else {

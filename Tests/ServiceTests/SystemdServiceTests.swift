@@ -144,12 +144,14 @@ import Testing
 
   @Test("a computation that hangs is found though its worker's heart beats, and is tried again")
   func hungComputation() throws {
-    // A model with a pipe into which nobody writes: whoever opens it waits for ever.
+    // A model whose weights this process has on loan: whoever opens them waits until they are given back,
+    // or the system ends the loan, by default after 45 seconds.
     let models = FileManager.default.temporaryDirectory.appending(
       path: "stemd-models-\(UUID().uuidString.prefix(8))")
     defer { try? FileManager.default.removeItem(at: models) }
     let real = Service.models.appending(path: "tiny-world")
-    let pipe = models.appending(path: "hanging/vae/diffusion_pytorch_model.safetensors").path
+    let weights = "vae/diffusion_pytorch_model.safetensors"
+    let lent = models.appending(path: "hanging/\(weights)")
     try FileManager.default.createDirectory(
       at: models.appending(path: "hanging/vae"), withIntermediateDirectories: true)
     for name in [
@@ -161,7 +163,13 @@ import Testing
     }
     try FileManager.default.createSymbolicLink(
       at: models.appending(path: "tiny-world"), withDestinationURL: real)
-    #expect(mkfifo(pipe, 0o600) == 0)
+    try FileManager.default.copyItem(at: real.appending(path: weights), to: lent)
+    let loan = open(lent.path, O_RDWR | O_CLOEXEC)
+    #expect(loan >= 0)
+    defer { close(loan) }
+    // By default a lender is killed when the file is asked for; this signal does nothing.
+    #expect(fcntl(loan, FileLease.setSignal, SIGURG) == 0)
+    #expect(fcntl(loan, FileLease.set, F_WRLCK) == 0)
     let service = try Service(
       workers: 2, options: ["--models", models.path], configuration: "limits: {stall_time: 3}")
 
@@ -172,9 +180,8 @@ import Testing
     try service.eventually("it is taken for stuck") {
       service.log.contains("hung: it did not move")
     }
-    // The next attempt finds a whole model.
-    symlink(real.appending(path: "vae/diffusion_pytorch_model.safetensors").path, pipe + ".next")
-    #expect(rename(pipe + ".next", pipe) == 0)
+    // The next attempt can open them.
+    #expect(fcntl(loan, FileLease.set, F_UNLCK) == 0)
     let hung = try service.finished("hung")
     #expect(hung.state == .done && hung.attempts == 2, "\(service.log)")
     let other = try service.finished("other")
@@ -183,4 +190,10 @@ import Testing
       try service.content("hung/job.log").contains(
         "longer than the limit 'stall_time' allows"))
   }
+}
+
+/// Commands of fcntl(2) that Swift does not see, as they need `_GNU_SOURCE`.
+private enum FileLease {
+  static let setSignal: Int32 = 10
+  static let set: Int32 = 1024
 }

@@ -1,5 +1,6 @@
 import Foundation
 import StableDiffusion
+import Synchronization
 import Testing
 
 @Suite struct ModelFolderTests {
@@ -25,6 +26,35 @@ import Testing
     let damaged = try DamagedModel()
     try damaged.remove(file)
     #expect(damaged.complaint().contains((file as NSString).lastPathComponent))
+  }
+
+  @Test(
+    "a pipe in a file's place is refused by name, and never opened",
+    arguments: [
+      "unet/config.json", "unet/diffusion_pytorch_model.safetensors",
+      "vae/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors",
+      "tokenizer/vocab.json", "tokenizer/merges.txt", "scheduler/scheduler_config.json",
+    ])
+  func pipe(file: String) throws {
+    let damaged = try DamagedModel()
+    let path = damaged.folder.appending(path: file).path(percentEncoded: false)
+    try damaged.remove(file)
+    #expect(mkfifo(path, 0o600) == 0)
+    // Whoever does open it is let go after a while.
+    let opened = Mutex(false)
+    let watch = Thread {
+      for _ in 0..<100 {
+        usleep(50_000)
+        let end = open(path, O_WRONLY | O_NONBLOCK)
+        if end >= 0 {
+          opened.withLock { $0 = true }
+          close(end)
+        }
+      }
+    }
+    watch.start()
+    #expect(damaged.complaint().contains((file as NSString).lastPathComponent))
+    #expect(!opened.withLock { $0 })
   }
 
   @Test(

@@ -16,7 +16,7 @@ struct LoRAFile {
     guard FileManager.default.fileExists(atPath: path) else {
       throw ModelError("there is no LoRA \(path)")
     }
-    guard isRegularFile(path) else { throw ModelError("the LoRA \(path) is no file") }
+    guard RegularFile.isAt(path) else { throw ModelError("the LoRA \(path) is no file") }
     if PickledWeights.isPickled(url) { throw PickledWeights.refusal(of: url) }
     file = try SafetensorsFile(url)
     self.weight = weight

@@ -1,4 +1,5 @@
 import Foundation
+import Tensor
 import Yams
 
 extension DDIMScheduler.Prediction {
@@ -30,8 +31,7 @@ enum CheckpointNotes {
     let url = url(of: checkpoint)
     let path = url.path(percentEncoded: false)
     guard FileManager.default.fileExists(atPath: path) else { return nil }
-    guard isRegularFile(path), let file = try? FileHandle(forReadingFrom: url),
-      let data = try? file.read(upToCount: 1 << 16), data.count < 1 << 16,
+    guard let data = RegularFile.contents(of: url, limit: 1 << 16),
       let text = String(data: data, encoding: .utf8),
       // Nobody needs an alias here, and one may stand for billions of values.
       !text.contains(/(^|[\s\[{,:])\*\w/), let node = try? Yams.compose(yaml: text)
