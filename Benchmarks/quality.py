@@ -34,6 +34,7 @@ def options():
     add("--inversions", nargs="+", choices=INVERSIONS, default=INVERSIONS)
     add("--methods", nargs="*", choices=METHODS, default=METHODS)
     add("--only", nargs="+", metavar="NAME", help="only these clips")
+    add("--continue", dest="continues", action="store_true", help="keep what an earlier run into the same folder has finished, and do the rest")
     add("--without-source", action="store_true", help="let no method know what the clip shows")
     add("--options", nargs=argparse.REMAINDER, default=[], help="the rest goes to 'stemctl edit', such as --steps 20 --set bases_of=features")
     return parser.parse_args()
@@ -157,19 +158,44 @@ def page(arguments, clips, cells):
     return "\n".join(parts) + "\n"
 
 
+def deciding(arguments):
+    """What decides how the cells come out, apart from their names."""
+    return {"clips": str(arguments.clips.resolve()), "without_source": arguments.without_source, "options": arguments.options}
+
+
+def keep(arguments, cells):
+    """A run that is broken off leaves the file of before, or the new one."""
+    record = arguments.output / "quality.json"
+    new = record.with_suffix(".new")
+    new.write_text(json.dumps({"of": deciding(arguments), "cells": {" ".join(key): cell for key, cell in cells.items()}}, indent=1) + "\n")
+    new.replace(record)
+
+
+def kept(arguments):
+    """The cells of an earlier run, but those that failed."""
+    record = arguments.output / "quality.json"
+    if not arguments.continues or not record.exists():
+        return {}
+    run = json.loads(record.read_text())
+    if run["of"] != deciding(arguments):
+        sys.exit(f"{record} is of a run with other options, {run['of']}: leave --continue away, or name another folder with --output")
+    return {tuple(key.split()): cell for key, cell in run["cells"].items() if cell}
+
+
 def main():
     arguments = options()
     clips = clips_of(arguments)
     arguments.output.mkdir(parents=True, exist_ok=True)
+    cells, begun = kept(arguments), time.monotonic()
     runs = [(clip, inversion, method) for clip in clips for inversion in arguments.inversions for method in ["reconstruct"] + arguments.methods]
-    cells, begun = {}, time.monotonic()
+    runs = [run for run in runs if (run[0].name, *run[1:]) not in cells]
     for number, (clip, inversion, method) in enumerate(runs):
         left = (time.monotonic() - begun) / number * (len(runs) - number) if number else None
         print(f"[{number + 1}/{len(runs)}] {clip.name} {inversion} {method}" + (f"; about {left / 60:.0f} min left" if left else ""), file=sys.stderr, flush=True)
         cells[clip.name, inversion, method] = edit(arguments, clip, inversion, method)
+        keep(arguments, cells)
     (arguments.output / "quality.md").write_text(report(arguments, clips, cells))
     (arguments.output / "quality.html").write_text(page(arguments, clips, cells))
-    (arguments.output / "quality.json").write_text(json.dumps({" ".join(key): cell for key, cell in cells.items()}, indent=1) + "\n")
     print((arguments.output / "quality.md").read_text())
     print(f"the clips side by side: {arguments.output / 'quality.html'}", file=sys.stderr)
     if not all(cells.values()):
