@@ -36,7 +36,7 @@ public struct EditSettings: Codable, Sendable, Equatable {
   /// STEM: what the bases are found among.
   public var basesOf = BasesSource.keys
   /// STEM: what becomes of bases that stand for no token.
-  public var emptyBases = EmptyBases.masked
+  public var emptyBases = EmptyBases.attended
   public var options = EditorOptions()
   /// The name of a folder or file among the models, a file's without its ending; `nil` for the
   /// default model.

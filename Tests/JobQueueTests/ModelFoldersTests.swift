@@ -6,7 +6,7 @@ import Testing
 @Suite struct ModelFoldersTests {
   let root: TemporaryFolder
 
-  init() throws { root = try TemporaryFolder() }
+  init() { root = TemporaryFolder() }
 
   private func make(_ folder: String) throws -> String {
     let path = root.url.appending(path: folder).path(percentEncoded: false)

@@ -53,7 +53,7 @@ import Testing
     expected.reconstruction = false
     expected.temperature = 0.05
     expected.basesOf = .features
-    expected.emptyBases = .attended
+    expected.emptyBases = .masked
     expected.options.attentionShare = 0.25
     expected.options.crossAttentionShare = 1
     expected.options.emphasis = ["red": 2, "very fast": -0.5]
@@ -85,7 +85,7 @@ import Testing
         inversion_steps: 40
         temperature: 0.05
         bases_of: features
-        empty_bases: attended
+        empty_bases: masked
         attention_share: 0.25
         cross_attention_share: 1
         emphasis: {red: 2, very fast: -0.5}
@@ -100,7 +100,7 @@ import Testing
          "inversion": "spatial-temporal", "steps": 20, "guidance": 3.5, "frames": 8, "size": "512x320",
          "start": 2.5, "every": 3, "output_size": "source",
          "seed": 18446744073709551615, "bases": 64, "iterations": 3, "model": "tiny-world",
-         "precision": "mixed", "reconstruction": false, "inversion_steps": 40, "temperature": 0.05, "bases_of": "features", "empty_bases": "attended",
+         "precision": "mixed", "reconstruction": false, "inversion_steps": 40, "temperature": 0.05, "bases_of": "features", "empty_bases": "masked",
          "attention_share": 0.25, "cross_attention_share": 1,
          "emphasis": {"red": 2, "very fast": -0.5}, "replace_words": true,
          "blend_words": ["car", "road"], "blend_threshold": 0.4}
