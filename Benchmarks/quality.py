@@ -177,9 +177,9 @@ def kept(arguments):
     if not arguments.continues or not record.exists():
         return {}
     run = json.loads(record.read_text())
-    if run["of"] != deciding(arguments):
-        sys.exit(f"{record} is of a run with other options, {run['of']}: leave --continue away, or name another folder with --output")
-    return {tuple(key.split()): cell for key, cell in run["cells"].items() if cell}
+    if run.get("of") != deciding(arguments):
+        sys.exit(f"{record} is of a run with other options, {run.get('of', 'which it does not tell')}: leave --continue away, or name another folder with --output")
+    return {tuple(key.rsplit(" ", 2)): cell for key, cell in run["cells"].items() if cell}
 
 
 def main():
@@ -187,13 +187,14 @@ def main():
     clips = clips_of(arguments)
     arguments.output.mkdir(parents=True, exist_ok=True)
     cells, begun = kept(arguments), time.monotonic()
-    runs = [(clip, inversion, method) for clip in clips for inversion in arguments.inversions for method in ["reconstruct"] + arguments.methods]
-    runs = [run for run in runs if (run[0].name, *run[1:]) not in cells]
+    wanted = [(clip, inversion, method) for clip in clips for inversion in arguments.inversions for method in ["reconstruct"] + arguments.methods]
+    runs = [run for run in wanted if (run[0].name, *run[1:]) not in cells]
     for number, (clip, inversion, method) in enumerate(runs):
         left = (time.monotonic() - begun) / number * (len(runs) - number) if number else None
         print(f"[{number + 1}/{len(runs)}] {clip.name} {inversion} {method}" + (f"; about {left / 60:.0f} min left" if left else ""), file=sys.stderr, flush=True)
         cells[clip.name, inversion, method] = edit(arguments, clip, inversion, method)
         keep(arguments, cells)
+    cells = {key: cells[key] for key in ((clip.name, inversion, method) for clip, inversion, method in wanted)}
     (arguments.output / "quality.md").write_text(report(arguments, clips, cells))
     (arguments.output / "quality.html").write_text(page(arguments, clips, cells))
     print((arguments.output / "quality.md").read_text())
